@@ -1,0 +1,128 @@
+//! A replay's result as JSON, as a table with a row for each policy, and as a plot.
+
+use comfy_table::Cell;
+use hdrhistogram::Histogram;
+use indicatif::HumanCount;
+use serde::Serialize;
+
+use super::{Args, Gpu, Replay, books::Books, input::Trace};
+use crate::{
+    failure::Failure,
+    plot::{self, Axis, Series},
+    report::{number, table, verdict},
+};
+
+#[derive(Serialize)]
+struct Json<'a> {
+    policy: &'static str,
+    gpu: Gpu,
+    nodes: usize,
+    pods: usize,
+    #[serde(flatten)]
+    books: &'a Books,
+    ns_per_placement: Nanos,
+    /// Whether the policy read the pods beforehand. None of this version's does.
+    knows_future: bool,
+    audit: &'a str,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Nanos {
+    p50: u64,
+    p99: u64,
+    mean: f64,
+}
+
+impl From<&Histogram<u64>> for Nanos {
+    fn from(h: &Histogram<u64>) -> Nanos {
+        Nanos { p50: h.value_at_quantile(0.5), p99: h.value_at_quantile(0.99), mean: h.mean() }
+    }
+}
+
+pub fn print(args: &Args, trace: &Trace, replays: &[Replay]) -> Result<(), Failure> {
+    let json: Vec<Json<'_>> = replays
+        .iter()
+        .map(|replay| Json {
+            policy: replay.policy.name(),
+            gpu: args.gpu,
+            nodes: trace.nodes.len(),
+            pods: trace.pods.len(),
+            books: &replay.books,
+            ns_per_placement: Nanos::from(&replay.latency),
+            knows_future: false,
+            audit: &replay.audit,
+            version: env!("CARGO_PKG_VERSION"),
+        })
+        .collect();
+    match &json[..] {
+        [one] => args.output.print(one, || text(&json))?,
+        many => args.output.print(&many, || text(&json))?,
+    }
+    if let Some(path) = &args.output.plot {
+        let percent = |v: f64| format!("{v} %");
+        let axis = |label| Axis { label, from: 0.0, to: 130.0, ticks: 14, text: &percent };
+        plot::draw(
+            path,
+            "GPU share allocated against arrived",
+            &axis("arrived"),
+            &Axis { to: 100.0, ticks: 11, ..axis("allocated") },
+            replays.iter().map(line).collect(),
+        )?;
+    }
+    Ok(())
+}
+
+fn line(replay: &Replay) -> Series {
+    let points = replay.books.allo.iter().enumerate();
+    Series {
+        name: replay.policy.name().to_owned(),
+        points: points.filter_map(|(k, allo)| Some((k as f64, (*allo)?))).collect(),
+    }
+}
+
+fn text(replays: &[Json<'_>]) -> String {
+    let mut table = table(&[
+        "policy",
+        "placed",
+        "dropped",
+        "why dropped",
+        "allo[100]",
+        "allo[130]",
+        "ns p50",
+        "ns p99",
+        "ns mean",
+        "oversold",
+        "audit",
+    ]);
+    let percent = |value: Option<f64>| number(value.map_or("-".into(), |v| format!("{v:.2} %")));
+    for Json { policy, books, ns_per_placement: ns, audit, .. } in replays {
+        let reasons: Vec<String> = books
+            .dropped_by_reason
+            .iter()
+            .map(|(reason, count)| format!("{reason} {}", HumanCount(*count)))
+            .collect();
+        table.add_row([
+            Cell::new(policy),
+            number(HumanCount(books.placed)),
+            number(HumanCount(books.dropped)),
+            Cell::new(reasons.join("\n")),
+            percent(books.allo_100),
+            percent(books.allo_130),
+            number(HumanCount(ns.p50)),
+            number(HumanCount(ns.p99)),
+            number(HumanCount(ns.mean.round() as u64)),
+            verdict(books.oversold, books.oversold == 0),
+            verdict(audit, *audit == "ok"),
+        ]);
+    }
+    let Json { nodes, pods, books, .. } = &replays[0];
+    let asked =
+        books.arrived_percent.map_or(String::new(), |p| format!(" that ask for {p:.1} % of them"));
+    format!(
+        "{} nodes with {} GPUs; {} pods{asked}; a part of a device takes a whole one\n{table}",
+        HumanCount(*nodes as u64),
+        HumanCount(books.capacity_gpu_milli / super::input::DEVICE),
+        HumanCount(*pods as u64),
+    )
+}

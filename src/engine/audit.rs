@@ -1,0 +1,129 @@
+//! The proof of conservation: free + set aside + live reservations = total, for every slot.
+
+use std::collections::HashMap;
+
+use super::Engine;
+use crate::ledger::Sighting;
+use crate::placement::{Dimension, Resources};
+use crate::registry::WorkerRef;
+
+/// One slot whose books do not add up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Imbalance {
+    /// The slot's worker.
+    pub worker: WorkerRef,
+    /// What live reservations hold, by the ledger.
+    pub held: Resources,
+    /// Total less set aside less free less held, by dimension; all zero when the books agree.
+    pub missing: [i64; 3],
+}
+
+/// What [`Engine::audit`](crate::Engine::audit) found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Registered workers looked at.
+    pub workers: usize,
+    /// Live reservations counted.
+    pub reservations: usize,
+    /// Workers with less free than nothing, because their totals were lowered.
+    pub over_committed: usize,
+    /// Workers that other threads kept changing through every pass, so that only bounds could be
+    /// checked; 0 when nothing else runs.
+    pub unsettled: usize,
+    /// Slots whose books do not add up. Empty, or the engine is broken.
+    pub imbalances: Vec<Imbalance>,
+}
+
+impl Audit {
+    /// Do the books add up?
+    pub fn is_ok(&self) -> bool {
+        self.imbalances.is_empty()
+    }
+}
+
+/// Passes over workers that keep changing.
+const PASSES: usize = 16;
+
+/// What the ledger says of one slot.
+#[derive(Clone, Copy, Default)]
+struct Books {
+    held: [i64; 3],
+    reservations: usize,
+    /// A reservation is being made or given back here.
+    moving: bool,
+}
+
+impl Engine {
+    /// Proves for every registered worker that free + set aside + live reservations = total, while
+    /// other threads go on.
+    ///
+    /// A worker's word is read, then all records, then the word again. If its version is the same
+    /// both times and no record of it was half-way, the books must agree exactly: a reservation is
+    /// announced in its record before the word changes, and a release after the record says so.
+    /// Workers that did change are read again, up to 16 times; then they are reported as unsettled,
+    /// with bounds checked only.
+    ///
+    /// Takes the registry's lock; O(workers + most reservations there ever were) a pass.
+    pub fn audit(&self) -> Audit {
+        self.registry.hold_still(|workers| {
+            let mut audit = Audit::default();
+            let mut open: Vec<WorkerRef> = workers.collect();
+            audit.workers = open.len();
+            for pass in 1..=PASSES {
+                open = self.audit_pass(open, pass == PASSES, &mut audit);
+                if open.is_empty() {
+                    break;
+                }
+            }
+            audit.unsettled = open.len();
+            audit
+        })
+    }
+
+    /// Looks at the workers once and returns those that could not be decided.
+    fn audit_pass(&self, workers: Vec<WorkerRef>, last: bool, audit: &mut Audit) -> Vec<WorkerRef> {
+        let table = &self.registry.shared.table;
+        let word = |w: &WorkerRef| table.get(w.index).map(|slot| slot.word());
+        let before: Vec<_> = workers.iter().map(word).collect();
+        let mut books = HashMap::<u32, Books>::new();
+        for sighting in self.ledger.sightings() {
+            match sighting {
+                Sighting::Live(_, h) => {
+                    let books = books.entry(h.slot).or_default();
+                    for d in Dimension::ALL {
+                        books.held[d as usize] += h.amount.get(d) as i64;
+                    }
+                    books.reservations += 1;
+                }
+                Sighting::Between(_, h) => books.entry(h.slot).or_default().moving = true,
+            }
+        }
+        let mut open = Vec::new();
+        for (worker, before) in workers.into_iter().zip(before) {
+            let (Some(slot), Some(before)) = (table.get(worker.index), before) else { continue };
+            let books = books.get(&worker.index).copied().unwrap_or_default();
+            let (free, capacity) = (before.free(), slot.capacity());
+            let gap = |d: Dimension| {
+                capacity.get(d) as i64 - free.get(d) - books.held[d as usize]
+            };
+            let missing = Dimension::ALL.map(gap);
+            let settled = before == slot.word() && !books.moving;
+            let over_credited =
+                Dimension::ALL.into_iter().any(|d| free.get(d) > capacity.get(d) as i64);
+            if !settled && !over_credited && !last {
+                open.push(worker);
+                continue;
+            }
+            audit.reservations += books.reservations;
+            audit.over_committed += !free.deficit().is_zero() as usize;
+            if over_credited || (settled && missing != [0; 3]) {
+                let held = books.held.map(|n| n as u64);
+                let held = Resources { cpu: held[0], memory: held[1], gpus: held[2] };
+                audit.imbalances.push(Imbalance { worker, held, missing });
+            } else if !settled {
+                open.push(worker);
+            }
+        }
+        open
+    }
+}

@@ -1,0 +1,332 @@
+//! Many requests in one call: each is placed as if they came one by one, and each worker is
+//! changed once.
+//!
+//! 1. Every request gets its record and its id; what cannot be right is refused here.
+//! 2. Each is placed in order on the workers as they are, less what the requests before it are
+//!    going to take. Nothing has changed yet: an all-or-nothing batch that does not fit ends here
+//!    and leaves every worker, its version included, as it was.
+//! 3. Each worker's share is taken as one change. Where another thread was faster and the share
+//!    does not fit any more: independent requests are placed anew, one by one; an all-or-nothing
+//!    batch gives back the shares that it has taken and plans again, a bounded number of times.
+//!    Between taking and giving back, those shares may be seen as held.
+//! 4. The records are published.
+
+use crossbeam_utils::Backoff;
+
+use super::local::Local;
+use super::plan::Plan;
+use super::reserve::{Checked, Drafted};
+use super::{BatchMode, Engine, Request, Reservation, ReserveError};
+use crate::ledger::{Draft, Start};
+use crate::slots::{Change, Fence};
+
+/// Plans that an all-or-nothing batch makes before it says that it is contended.
+const PLANS: u32 = 256;
+
+/// A request on its way.
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    draft: Draft,
+    checked: Checked,
+    /// Its place in the batch.
+    index: u32,
+    /// Its worker's share of the plan.
+    share: Option<u32>,
+}
+
+/// Room for a batch, kept by the thread from one to the next.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    items: Vec<Item>,
+    plan: Plan,
+}
+
+type Results = Vec<Result<Reservation, ReserveError>>;
+
+impl Engine {
+    /// Reserves for many requests in one call. `results` is cleared and gets one result a request,
+    /// in the caller's order; the placements are those that the same requests one by one would
+    /// get, with one change a worker.
+    ///
+    /// A batch that is [`BatchMode::AllOrNothing`] and does not fit leaves every worker as it was:
+    /// the request that failed says why, the others name it as their peer.
+    ///
+    /// No lock; no allocation once the thread has done a batch of this size.
+    pub fn reserve_batch(
+        &self,
+        requests: &[Request<'_>],
+        mode: BatchMode,
+        results: &mut Vec<Result<Reservation, ReserveError>>,
+    ) {
+        let local = self.local();
+        let mut scratch = local.scratch.take();
+        results.clear();
+        match mode {
+            BatchMode::Independent => self.each(local, requests, &mut scratch, results),
+            BatchMode::AllOrNothing => self.gang(local, requests, &mut scratch, results),
+        }
+        local.scratch.set(scratch);
+        for result in results {
+            local.counters.note(result);
+        }
+    }
+
+    /// As [`Engine::reserve_batch`], once: a batch id that is known is answered with the results
+    /// it had, also after some of its reservations were released, and changes nothing. Returns
+    /// whether this call did the batch.
+    ///
+    /// The last [`Config::max_batches`](crate::Config::max_batches) ids are known. A batch that
+    /// placed nothing had no effect and is not remembered, so that it can be tried again under its
+    /// id. Allocates room for the answer.
+    pub fn reserve_batch_once(
+        &self,
+        batch_id: &[u8],
+        requests: &[Request<'_>],
+        mode: BatchMode,
+        results: &mut Vec<Result<Reservation, ReserveError>>,
+    ) -> Result<bool, ReserveError> {
+        results.clear();
+        if batch_id.is_empty() || batch_id.len() > crate::MAX_ID_LEN {
+            return Err(ReserveError::IdLength { length: batch_id.len() });
+        }
+        match self.batches.start(batch_id, seahash::hash(batch_id)) {
+            Start::Done(answer) => {
+                results.extend_from_slice(&answer);
+                Ok(false)
+            }
+            Start::InFlight => Err(ReserveError::InFlight),
+            Start::Mine(started) => {
+                self.reserve_batch(requests, mode, results);
+                if results.iter().any(Result::is_ok) {
+                    self.batches.done(started, results.clone());
+                } else {
+                    self.batches.forget(started);
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    fn each(
+        &self,
+        local: &Local,
+        requests: &[Request<'_>],
+        scratch: &mut Scratch,
+        results: &mut Results,
+    ) {
+        let Scratch { items, plan } = scratch;
+        self.draft_all(local, requests, items, results);
+        plan.reset(items.len());
+        for item in items.iter_mut() {
+            match self.plan_one(local, item, plan) {
+                Ok(share) => item.share = Some(share),
+                Err(error) => {
+                    results[item.index as usize] = Err(error);
+                    self.ledger.discard(&local.magazine, item.draft);
+                }
+            }
+        }
+        for number in 0..plan.shares.len() {
+            self.take_share(local, plan, number);
+        }
+        for item in items.iter() {
+            let Some(share) = item.share else { continue };
+            let placed = match self.publish(local, item, plan, share) {
+                Some(reservation) => Ok(reservation),
+                // Another thread was faster, or the worker is gone: on its own, from the start.
+                None => self.place(local, item.draft, &item.checked),
+            };
+            if placed.is_err() {
+                self.ledger.discard(&local.magazine, item.draft);
+            }
+            results[item.index as usize] = placed;
+        }
+    }
+
+    fn gang(
+        &self,
+        local: &Local,
+        requests: &[Request<'_>],
+        scratch: &mut Scratch,
+        results: &mut Results,
+    ) {
+        let Scratch { items, plan } = scratch;
+        self.draft_all(local, requests, items, results);
+        let refused = results.iter().position(|r| matches!(r, Err(e) if *e != UNDECIDED));
+        let failed = match refused {
+            Some(index) => Some((index, *results[index].as_ref().expect_err("just found"))),
+            None => self.place_gang(local, items, plan, results).err(),
+        };
+        let Some((index, error)) = failed else { return };
+        for item in items.iter() {
+            self.ledger.discard(&local.magazine, item.draft);
+        }
+        let peer = ReserveError::Peer { index: index as u32 };
+        for (i, result) in results.iter_mut().enumerate() {
+            match result {
+                // Held before the batch came, or made and released by others meanwhile.
+                Ok(_) => {}
+                _ if i == index => *result = Err(error),
+                Err(e) if *e == UNDECIDED => *result = Err(peer),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Places all items or none; on failure, which one and why.
+    fn place_gang(
+        &self,
+        local: &Local,
+        items: &mut Vec<Item>,
+        plan: &mut Plan,
+        results: &mut Results,
+    ) -> Result<(), (usize, ReserveError)> {
+        let backoff = Backoff::new();
+        for _ in 0..PLANS {
+            plan.reset(items.len());
+            for item in items.iter_mut() {
+                let planned = self.plan_one(local, item, plan);
+                item.share = Some(planned.map_err(|error| (item.index as usize, error))?);
+            }
+            let shares = plan.shares.len();
+            let taken = (0..shares).take_while(|&n| self.take_share(local, plan, n)).count();
+            if taken == shares && self.publish_gang(local, items, plan, results) {
+                return Ok(());
+            }
+            if taken < shares {
+                let forget = crate::sync::bug(crate::sync::Bug::RollBackForgetsOne) as usize;
+                for share in &plan.shares[..taken.saturating_sub(forget)] {
+                    self.give(local, share.worker(), &share.take, share.count);
+                }
+            }
+            local.counters.gang_rollbacks.add(1);
+            backoff.spin();
+        }
+        Err((items.first().map_or(0, |item| item.index as usize), ReserveError::Contended))
+    }
+
+    /// Publishes all, or takes back what it can: an item whose worker was removed before it was
+    /// published fails the gang. Items that others have released by then stay as they are.
+    fn publish_gang(
+        &self,
+        local: &Local,
+        items: &mut Vec<Item>,
+        plan: &mut Plan,
+        results: &mut Results,
+    ) -> bool {
+        let mut published = 0;
+        for item in items.iter() {
+            let share = item.share.expect("planned");
+            let Some(reservation) = self.publish(local, item, plan, share) else { break };
+            results[item.index as usize] = Ok(reservation);
+            published += 1;
+        }
+        if published == items.len() {
+            return true;
+        }
+        for (i, item) in items.iter().enumerate().skip(published + 1) {
+            debug_assert!(i > published);
+            let worker = plan.shares[item.share.expect("planned") as usize].worker();
+            self.give(local, worker, &item.checked.query.need, 1);
+        }
+        let mut at = 0;
+        items.retain(|item| {
+            at += 1;
+            if at > published {
+                return true;
+            }
+            // Back to a draft: or somebody has released it, and then it is theirs.
+            let recalled = self.ledger.recall(item.draft);
+            if recalled {
+                let worker = plan.shares[item.share.expect("planned") as usize].worker();
+                self.give(local, worker, &item.checked.query.need, 1);
+                results[item.index as usize] = Err(UNDECIDED);
+            }
+            recalled
+        });
+        false
+    }
+
+    /// Step 1. Results hold what is decided already; the rest is in `items`.
+    fn draft_all(
+        &self,
+        local: &Local,
+        requests: &[Request<'_>],
+        items: &mut Vec<Item>,
+        results: &mut Results,
+    ) {
+        items.clear();
+        for (index, request) in requests.iter().enumerate() {
+            let drafted = self.check(local, request).and_then(|checked| {
+                let own = |t| items.iter().any(|item: &Item| item.draft.ticket() == t);
+                Ok((checked, self.draft(local, request.id, checked.id_hash, own)?))
+            });
+            results.push(match drafted {
+                Ok((checked, Drafted::Mine(draft))) => {
+                    items.push(Item { draft, checked, index: index as u32, share: None });
+                    Err(UNDECIDED)
+                }
+                Ok((_, Drafted::Held(held))) => {
+                    let twice = results.iter().flatten().any(|r| r.ticket == held.ticket);
+                    if twice { Err(ReserveError::DuplicateId) } else { Ok(held) }
+                }
+                Err(error) => Err(error),
+            });
+        }
+    }
+
+    /// Step 2 for one request: where it goes.
+    fn plan_one(
+        &self,
+        local: &Local,
+        item: &Item,
+        plan: &mut Plan,
+    ) -> Result<u32, ReserveError> {
+        let query = &item.checked.query;
+        let candidate = self.walk(local, &item.checked, plan, Some)?;
+        let share = plan.add(candidate, &query.need, query.ahead);
+        let incarnation = candidate.stamp.incarnation;
+        self.ledger.aim(item.draft, candidate.slot, incarnation, &query.need);
+        Ok(share)
+    }
+
+    /// Step 3 for one worker.
+    fn take_share(&self, local: &Local, plan: &mut Plan, number: usize) -> bool {
+        let share = &mut plan.shares[number];
+        let fence = Fence::Epoch(share.candidate.stamp.epoch);
+        let change = Change { count: share.count, ..Change::take(fence, share.take, share.ahead) };
+        let Some(slot) = self.registry.shared.table.get(share.candidate.slot) else { return false };
+        let mut retries = 0;
+        let changed = slot.change(&change, &mut retries);
+        local.counters.cas_retries.add(retries);
+        share.next_version = changed.ok().map(|last| last - (share.count - 1));
+        share.next_version.is_some()
+    }
+
+    /// Step 4 for one request. `None`: its share was not taken, or its worker is gone.
+    fn publish(
+        &self,
+        local: &Local,
+        item: &Item,
+        plan: &mut Plan,
+        share: u32,
+    ) -> Option<Reservation> {
+        let share = &mut plan.shares[share as usize];
+        let version = share.next_version?;
+        share.next_version = Some(version + 1);
+        let worker = share.worker();
+        if self.ledger.publish(item.draft, version) {
+            return Some(Reservation {
+                ticket: item.draft.ticket(),
+                worker,
+                version,
+                existing: false,
+            });
+        }
+        self.give(local, worker, &item.checked.query.need, 1);
+        None
+    }
+}
+
+/// Stands in a result until it is decided.
+const UNDECIDED: ReserveError = ReserveError::Contended;

@@ -1,0 +1,73 @@
+//! An engine's limits and rules.
+
+use core::fmt;
+
+use crate::placement::Policy;
+
+/// Limits and rules of one engine, fixed when it is built.
+///
+/// Memory is reserved as address space and touched as it is used: a limit that is never reached
+/// costs next to nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Most workers registered at once: 1 to 16,777,216. Default 1,048,576.
+    pub max_workers: usize,
+    /// Most reservations alive at once: 1 to 134,217,728. Default 1,048,576.
+    pub max_reservations: usize,
+    /// Most compiled selectors: 1 to 1,048,576. Default 65,536.
+    pub max_selectors: usize,
+    /// How many of the last batch ids are remembered for replay: 1 to 1,048,576. Default 4,096.
+    pub max_batches: usize,
+    /// Used where a request names no policy. Default [`Policy::Affinity`].
+    pub policy: Policy,
+    /// Keep requests without GPUs off GPU workers. Default true.
+    pub gpu_separation: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            max_workers: 1 << 20,
+            max_reservations: 1 << 20,
+            max_selectors: 1 << 16,
+            max_batches: 1 << 12,
+            policy: Policy::Affinity,
+            gpu_separation: true,
+        }
+    }
+}
+
+/// A limit of a [`Config`] is out of its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The field.
+    pub field: &'static str,
+    /// What it was set to.
+    pub given: usize,
+    /// The most it can be; the least is 1.
+    pub limit: usize,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Config::{} is {}; it must be from 1 to {}", self.field, self.given, self.limit)
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+impl Config {
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        for (field, given, limit) in [
+            ("max_workers", self.max_workers, 1 << 24),
+            ("max_reservations", self.max_reservations, 1 << 27),
+            ("max_selectors", self.max_selectors, 1 << 20),
+            ("max_batches", self.max_batches, 1 << 20),
+        ] {
+            if given == 0 || given > limit {
+                return Err(ConfigError { field, given, limit });
+            }
+        }
+        Ok(())
+    }
+}

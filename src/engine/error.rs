@@ -1,0 +1,234 @@
+//! Why something was not done. Small values; nothing is built on the hot path.
+
+use core::fmt;
+
+use crate::placement::{Dimension, Resources};
+use crate::registry::SelectorError;
+use crate::slots::State;
+
+/// Whether waiting can help a request that was not placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It would fit on a registered worker if others left or a state changed.
+    Busy,
+    /// No registered worker that it may use could ever hold it.
+    Never,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Busy => "busy",
+            Verdict::Never => "never",
+        })
+    }
+}
+
+/// How many workers were out of the question for which reason; each worker counts once, under the
+/// first reason in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reasons {
+    /// Registered workers that the request's selector does not match.
+    pub not_matching: u32,
+    /// Matching, but not in a state that takes the request (pending, cordoned, draining).
+    pub not_ready: u32,
+    /// Ready, but short of CPU.
+    pub cpu: u32,
+    /// Ready with enough CPU, but short of memory.
+    pub memory: u32,
+    /// Ready with enough CPU and memory, but short of GPUs.
+    pub gpus: u32,
+}
+
+/// A request that no worker took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Is there a point in waiting?
+    pub verdict: Verdict,
+    /// For never: the dimension in which no matching worker is large enough, where one alone is
+    /// to blame. For busy: the dimension that most ready workers are short of. None where the
+    /// lack is of matching or ready workers.
+    pub blocking: Option<Dimension>,
+    /// Counts by reason.
+    pub reasons: Reasons,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let r = &self.reasons;
+        write!(f, "{}", self.verdict)?;
+        if let Some(d) = self.blocking {
+            write!(f, " for {d}")?;
+        }
+        write!(
+            f,
+            ": {} workers do not match, {} are not ready, short of cpu {}, memory {}, gpus {}",
+            r.not_matching, r.not_ready, r.cpu, r.memory, r.gpus
+        )
+    }
+}
+
+/// Why a request was not placed. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReserveError {
+    /// No worker took it: wait, make room, or add a worker.
+    Refused(Refusal),
+    /// The id is longer than [`MAX_ID_LEN`](crate::MAX_ID_LEN) bytes.
+    IdLength {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// It needs nothing in every dimension.
+    Empty,
+    /// More than any worker can have: over [`Resources::MAX`].
+    TooLarge {
+        /// The dimension.
+        dimension: Dimension,
+        /// What was asked for.
+        given: u64,
+        /// The most there can be.
+        limit: u64,
+    },
+    /// The id stands twice in one batch; the first stands.
+    DuplicateId,
+    /// Another thread is reserving or changing this very id right now. Ask again: the answer is
+    /// theirs to give.
+    InFlight,
+    /// The selector is not one of this engine's.
+    UnknownSelector,
+    /// The constraints could not be compiled.
+    Constraints(SelectorError),
+    /// The named worker is not registered, or not any more.
+    UnknownWorker,
+    /// The worker is not at the version that the caller expected.
+    VersionConflict {
+        /// Its version now.
+        version: u64,
+        /// What is free there now.
+        free: Resources,
+        /// Its state now.
+        state: State,
+    },
+    /// As many reservations as the engine keeps. Raise
+    /// [`Config::max_reservations`](crate::Config::max_reservations).
+    LedgerFull {
+        /// The limit that was reached.
+        limit: usize,
+    },
+    /// The worker's state changed again and again under the commit; the bounded number of retries
+    /// is used up. Ask again.
+    Contended,
+    /// Another request of the same all-or-nothing batch or group could not be served.
+    Peer {
+        /// Its place in the batch or group.
+        index: u32,
+    },
+}
+
+impl From<Refusal> for ReserveError {
+    fn from(refusal: Refusal) -> Self {
+        ReserveError::Refused(refusal)
+    }
+}
+
+impl ReserveError {
+    /// The verdict, where this is a refusal.
+    pub fn verdict(&self) -> Option<Verdict> {
+        match self {
+            ReserveError::Refused(refusal) => Some(refusal.verdict),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ReserveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReserveError::Refused(refusal) => refusal.fmt(f),
+            ReserveError::IdLength { length } => {
+                write!(f, "request id of {length} bytes; at most {} are allowed", crate::MAX_ID_LEN)
+            }
+            ReserveError::Empty => f.write_str("the request needs nothing in every dimension"),
+            ReserveError::TooLarge { dimension, given, limit } => {
+                write!(f, "{given} is over the limit of {limit} for {dimension}")
+            }
+            ReserveError::DuplicateId => f.write_str("the id stands twice in this batch"),
+            ReserveError::InFlight => {
+                f.write_str("another thread is at work on this id: ask again")
+            }
+            ReserveError::UnknownSelector => f.write_str("not a selector of this engine"),
+            ReserveError::Constraints(e) => e.fmt(f),
+            ReserveError::UnknownWorker => f.write_str("no such worker is registered"),
+            ReserveError::VersionConflict { version, free, state } => {
+                write!(f, "the worker is at version {version} ({state}, {free} free)")
+            }
+            ReserveError::LedgerFull { limit } => {
+                write!(f, "all {limit} reservations are taken: raise Config::max_reservations")
+            }
+            ReserveError::Contended => f.write_str("too many changes in between: ask again"),
+            ReserveError::Peer { index } => {
+                write!(f, "request {index} of the same batch or group could not be served")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ReserveError {}
+
+/// Why a release did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// Nothing is held under this name: released already, lost with its worker, or never reserved.
+    NotHeld,
+    /// Another thread is at work on this very reservation. Ask again.
+    InFlight,
+    /// It is held on another worker than the one named.
+    OtherWorker,
+    /// Another step of the same group could not be done.
+    Peer {
+        /// Its place in the group.
+        index: u32,
+    },
+}
+
+impl fmt::Display for ReleaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReleaseError::NotHeld => f.write_str(
+                "nothing is held under this name: released already, lost with its worker, or never reserved",
+            ),
+            ReleaseError::InFlight => {
+                f.write_str("another thread is at work on this reservation: ask again")
+            }
+            ReleaseError::OtherWorker => f.write_str("it is held on another worker"),
+            ReleaseError::Peer { index } => {
+                write!(f, "step {index} of the same group could not be done")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ReleaseError {}
+
+/// Why a step of a per-worker group was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GroupError {
+    /// A reserve step failed.
+    Reserve(ReserveError),
+    /// A release step failed.
+    Release(ReleaseError),
+}
+
+impl fmt::Display for GroupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GroupError::Reserve(e) => e.fmt(f),
+            GroupError::Release(e) => e.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for GroupError {}

@@ -1,0 +1,122 @@
+//! Mechanism and policy together: select, probe, compare-and-swap, ledger.
+
+mod audit;
+mod batch;
+mod config;
+mod counters;
+mod error;
+mod group;
+mod local;
+mod plan;
+mod release;
+mod request;
+mod reserve;
+mod select;
+mod stats;
+mod verdict;
+mod workers;
+
+use std::sync::Arc;
+
+use arc_swap::Cache;
+use parking_lot::Mutex;
+use thread_local::ThreadLocal;
+
+pub use audit::{Audit, Imbalance};
+pub use config::{Config, ConfigError};
+pub use error::{GroupError, Reasons, Refusal, ReleaseError, ReserveError, Verdict};
+pub use request::{
+    Affinity, BatchMode, Eligible, Group, GroupDone, GroupOp, Released, Request, Reservation,
+};
+pub use stats::{PROBE_BUCKETS, Stats};
+pub use workers::{Lost, Snapshot};
+
+use crate::ledger::{Batches, Ledger};
+use crate::registry::{Constraints, Limits, Registry, Selector, SelectorError, View};
+use counters::Counters;
+use local::Local;
+
+/// A scheduling engine: workers, selectors and reservations of one host. See the crate's
+/// documentation.
+///
+/// Share it by reference or in an `Arc`. A thread's first call allocates what the thread keeps for
+/// itself; a thread that ends leaves that to the next one.
+pub struct Engine {
+    config: Config,
+    registry: Registry,
+    ledger: Ledger,
+    batches: Batches<Vec<Result<Reservation, ReserveError>>>,
+    locals: ThreadLocal<Local>,
+    counters: Mutex<Vec<Arc<Counters>>>,
+}
+
+impl Engine {
+    /// An engine without workers. Allocates little: tables grow as they are used.
+    pub fn new(config: Config) -> Result<Engine, ConfigError> {
+        config.check()?;
+        let limits = Limits {
+            workers: config.max_workers,
+            selectors: config.max_selectors,
+            gpu_separation: config.gpu_separation,
+        };
+        Ok(Engine {
+            registry: Registry::new(limits),
+            ledger: Ledger::new(config.max_reservations),
+            batches: Batches::new(config.max_batches),
+            locals: ThreadLocal::new(),
+            counters: Mutex::default(),
+            config,
+        })
+    }
+
+    /// The configuration that it was built with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Compiles constraints into a handle; the same constraints always give the same one. Takes
+    /// the registry's lock, and walks all classes when the constraints are new.
+    pub fn selector(&self, constraints: &Constraints) -> Result<Selector, SelectorError> {
+        self.registry.select(constraints)
+    }
+
+    /// What has been done so far, summed over threads.
+    pub fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        for counters in self.counters.lock().iter() {
+            counters.add_to(&mut sum);
+        }
+        sum
+    }
+
+    /// What this thread keeps for itself.
+    #[inline]
+    fn local(&self) -> &Local {
+        self.locals.get_or(|| {
+            let counters = Arc::new(Counters::default());
+            self.counters.lock().push(Arc::clone(&counters));
+            Local::new(&self.registry.shared.directory, counters)
+        })
+    }
+
+    /// Shows `look` the selector's view as it is now.
+    #[inline]
+    fn with_view<R>(
+        &self,
+        local: &Local,
+        selector: Selector,
+        look: impl FnOnce(&View) -> R,
+    ) -> Option<R> {
+        let mut directory: std::cell::RefMut<'_, Cache<_, _>> = local.directory.borrow_mut();
+        directory.load().view(selector.0).map(look)
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("config", &self.config)
+            .field("workers", &self.worker_count())
+            .finish_non_exhaustive()
+    }
+}

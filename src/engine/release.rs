@@ -1,0 +1,63 @@
+//! Giving back, by ticket or by id.
+
+use super::local::Local;
+use super::{Engine, ReleaseError, Released};
+use crate::ledger::{NotLive, Sighting, Ticket};
+use crate::registry::WorkerRef;
+
+impl From<NotLive> for ReleaseError {
+    fn from(not_live: NotLive) -> Self {
+        match not_live {
+            NotLive::Gone => ReleaseError::NotHeld,
+            NotLive::Busy => ReleaseError::InFlight,
+        }
+    }
+}
+
+impl Engine {
+    /// Gives back what a ticket holds, exactly once: a second release, a late one, or one of a
+    /// number that was never a ticket finds nothing and changes nothing. O(1); no lock, no system
+    /// call, no allocation.
+    pub fn release(&self, ticket: Ticket) -> Result<Released, ReleaseError> {
+        let local = self.local();
+        self.release_with(local, ticket)
+    }
+
+    /// Gives back what an id holds; otherwise as [`Engine::release`].
+    pub fn release_id(&self, id: &[u8]) -> Result<Released, ReleaseError> {
+        let ticket = self.ticket_of(id)?;
+        self.release_with(self.local(), ticket)
+    }
+
+    /// Gives back many: `results` is cleared and gets one result a ticket, in order.
+    pub fn release_batch(
+        &self,
+        tickets: &[Ticket],
+        results: &mut Vec<Result<Released, ReleaseError>>,
+    ) {
+        let local = self.local();
+        results.clear();
+        results.extend(tickets.iter().map(|&ticket| self.release_with(local, ticket)));
+    }
+
+    /// The live reservation of an id. One that is being made is not held yet.
+    pub(super) fn ticket_of(&self, id: &[u8]) -> Result<Ticket, ReleaseError> {
+        if id.is_empty() || id.len() > crate::MAX_ID_LEN {
+            return Err(ReleaseError::NotHeld);
+        }
+        match self.ledger.find(id, seahash::hash(id)) {
+            Some(Sighting::Live(ticket, _)) => Ok(ticket),
+            Some(Sighting::Between(..)) | None => Err(ReleaseError::NotHeld),
+        }
+    }
+
+    #[inline]
+    fn release_with(&self, local: &Local, ticket: Ticket) -> Result<Released, ReleaseError> {
+        let holding = self.ledger.close(ticket)?;
+        let worker = WorkerRef { index: holding.slot, incarnation: holding.incarnation };
+        let version = self.give(local, worker, &holding.amount, 1);
+        self.ledger.finish(&local.magazine, ticket);
+        local.counters.released.add(1);
+        Ok(Released { worker, amount: holding.amount, version })
+    }
+}

@@ -1,0 +1,353 @@
+//! One request: onto whatever worker suits it, or onto a named one.
+
+use crossbeam_utils::Backoff;
+
+use super::local::Local;
+use super::select::{Candidate, Nothing, Planned, Query, Walk};
+use super::verdict::refusal;
+use super::{Affinity, Eligible, Engine, Refusal, Request, Reservation, ReserveError};
+use crate::ledger::{Claim, Draft, Holding, Sighting, Ticket};
+use crate::placement::Resources;
+use crate::registry::{Selector, Tier, WorkerRef};
+use crate::slots::{Change, Fence, Refused};
+
+/// How often a request whose id another thread is entering looks again before it says so.
+const LOOKS: u32 = 128;
+
+/// A request that has passed its checks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Checked {
+    pub(super) selector: Selector,
+    pub(super) id_hash: u64,
+    pub(super) query: Query,
+}
+
+impl Engine {
+    /// Holds capacity for a request on the worker that the policy gives it. An id that is held
+    /// already is answered with that reservation, and nothing changes.
+    ///
+    /// No lock, no system call, no allocation once the thread has made its first calls. O(1) while
+    /// the first candidates fit; at worst every matching worker is looked at.
+    pub fn reserve(&self, request: &Request<'_>) -> Result<Reservation, ReserveError> {
+        let local = self.local();
+        let result = self.try_reserve(local, request);
+        local.counters.note(&result);
+        result
+    }
+
+    fn try_reserve(
+        &self,
+        local: &Local,
+        request: &Request<'_>,
+    ) -> Result<Reservation, ReserveError> {
+        let checked = self.check(local, request)?;
+        let draft = match self.draft(local, request.id, checked.id_hash, |_| false)? {
+            Drafted::Mine(draft) => draft,
+            Drafted::Held(reservation) => return Ok(reservation),
+        };
+        let placed = self.place(local, draft, &checked);
+        if placed.is_err() {
+            self.ledger.discard(&local.magazine, draft);
+        }
+        placed
+    }
+
+    /// Holds capacity on one named worker, if its other attributes suit the request (the pool
+    /// apart, which a request that names its worker skips).
+    ///
+    /// With `expected`, any change of the worker since that version is a conflict, which returns
+    /// the version and what is free now. Without, a change that leaves room is none. No lock.
+    pub fn reserve_on(
+        &self,
+        worker: WorkerRef,
+        request: &Request<'_>,
+        expected: Option<u64>,
+    ) -> Result<Reservation, ReserveError> {
+        let local = self.local();
+        let result = self.try_reserve_on(local, worker, request, expected);
+        local.counters.note(&result);
+        result
+    }
+
+    fn try_reserve_on(
+        &self,
+        local: &Local,
+        worker: WorkerRef,
+        request: &Request<'_>,
+        expected: Option<u64>,
+    ) -> Result<Reservation, ReserveError> {
+        let checked = self.check(local, request)?;
+        let draft = match self.draft(local, request.id, checked.id_hash, |_| false)? {
+            Drafted::Mine(draft) => draft,
+            Drafted::Held(reservation) => return Ok(reservation),
+        };
+        let placed = self.place_on(local, draft, &checked, worker, expected);
+        if placed.is_err() {
+            self.ledger.discard(&local.magazine, draft);
+        }
+        placed
+    }
+
+    /// The reservation that an id holds. No lock.
+    pub fn reservation(&self, id: &[u8]) -> Option<Reservation> {
+        if id.is_empty() || id.len() > crate::MAX_ID_LEN {
+            return None;
+        }
+        match self.ledger.find(id, seahash::hash(id))? {
+            Sighting::Live(ticket, holding) => Some(existing(ticket, holding)),
+            Sighting::Between(..) => None,
+        }
+    }
+
+    /// Everything about a request that can be refused without looking at a worker.
+    #[inline]
+    pub(super) fn check(
+        &self,
+        local: &Local,
+        request: &Request<'_>,
+    ) -> Result<Checked, ReserveError> {
+        if request.id.len() > crate::MAX_ID_LEN {
+            return Err(ReserveError::IdLength { length: request.id.len() });
+        }
+        let mut need = check_need(&request.need)?;
+        let selector = match request.eligible {
+            Eligible::Selector(selector) => selector,
+            Eligible::Constraints(constraints) => local
+                .selector(constraints, || self.selector(constraints))
+                .map_err(ReserveError::Constraints)?,
+        };
+        let names_gpus = self
+            .with_view(local, selector, |view| view.names_gpus)
+            .ok_or(ReserveError::UnknownSelector)?;
+        if names_gpus && need.gpus == 0 {
+            need.gpus = 1;
+        }
+        if need.is_zero() {
+            return Err(ReserveError::Empty);
+        }
+        let id_hash = if request.id.is_empty() { 0 } else { seahash::hash(request.id) };
+        let hash = match request.affinity {
+            Affinity::Id => id_hash,
+            Affinity::Key(key) => seahash::hash(key),
+            Affinity::Hash(hash) => hash,
+        };
+        let policy = request.policy.unwrap_or(self.config.policy);
+        let query = Query { policy, need, hash, ahead: request.ahead };
+        Ok(Checked { selector, id_hash, query })
+    }
+
+    /// A record that holds the id, or what holds it already. `own`: a draft that the caller
+    /// itself is making, for the same batch.
+    #[inline]
+    pub(super) fn draft(
+        &self,
+        local: &Local,
+        id: &[u8],
+        id_hash: u64,
+        own: impl Fn(Ticket) -> bool,
+    ) -> Result<Drafted, ReserveError> {
+        let full = ReserveError::LedgerFull { limit: self.ledger.limit() };
+        let draft = self.ledger.draft(&local.magazine, id).ok_or(full)?;
+        if id.is_empty() {
+            return Ok(Drafted::Mine(draft));
+        }
+        let refuse = |error| {
+            self.ledger.discard(&local.magazine, draft);
+            Err(error)
+        };
+        let backoff = Backoff::new();
+        for _ in 0..LOOKS {
+            match self.ledger.claim(draft, id, id_hash) {
+                Claim::Mine => return Ok(Drafted::Mine(draft)),
+                Claim::Held(ticket, holding) => {
+                    self.ledger.discard(&local.magazine, draft);
+                    return Ok(Drafted::Held(existing(ticket, holding)));
+                }
+                Claim::Draft(ticket) if own(ticket) => return refuse(ReserveError::DuplicateId),
+                // Another thread's, and about to be decided: a short wait, without giving the
+                // processor away, beats a refusal.
+                Claim::Draft(_) | Claim::InFlight => backoff.spin(),
+                Claim::Full => return refuse(full),
+            }
+        }
+        refuse(ReserveError::InFlight)
+    }
+
+    /// Walks the selector's tiers as they are now, and again if workers were moving meanwhile, so
+    /// that a worker that fits all the while is found. See `slots::places`.
+    #[inline]
+    pub(super) fn walk<P: Planned, R>(
+        &self,
+        local: &Local,
+        checked: &Checked,
+        planned: &P,
+        mut offer: impl FnMut(Candidate) -> Option<R>,
+    ) -> Result<R, Refusal> {
+        let shared = &self.registry.shared;
+        let Checked { selector, query, .. } = *checked;
+        let gpus = (query.need.gpus > 0) as usize;
+        let mut walk = Walk { shared, query, planned, probes: 0, stale: false };
+        let mut again = true;
+        let found = loop {
+            let moves = shared.moves.get();
+            walk.stale = false;
+            let mut run = |tiers: &[Tier]| walk.run(tiers, &mut offer);
+            let found = self.with_view(local, selector, |view| run(&view.tiers[gpus])).flatten();
+            if found.is_some() {
+                break found;
+            }
+            if shared.moves.get() != moves {
+                again = true;
+            } else if walk.stale && again {
+                again = false;
+            } else {
+                break None;
+            }
+        };
+        local.counters.note_probes(walk.probes);
+        found.ok_or_else(|| {
+            let refuse = |tiers: &[Tier]| refusal(shared, tiers, &query);
+            let view = self.with_view(local, selector, |view| refuse(&view.tiers[gpus]));
+            view.unwrap_or_else(|| refuse(&[]))
+        })
+    }
+
+    /// Places a draft on the worker that the policy gives it.
+    #[inline]
+    pub(super) fn place(
+        &self,
+        local: &Local,
+        draft: Draft,
+        checked: &Checked,
+    ) -> Result<Reservation, ReserveError> {
+        let Query { need, ahead, .. } = checked.query;
+        self.walk(local, checked, &Nothing, |Candidate { slot, stamp }| {
+            let change = Change::take(Fence::Epoch(stamp.epoch), need, ahead);
+            let worker = WorkerRef { index: slot, incarnation: stamp.incarnation };
+            match self.take(local, draft, worker, &change) {
+                Ok(reservation) => Some(Ok(reservation)),
+                Err(Refused::Contended) => Some(Err(ReserveError::Contended)),
+                Err(_) => None,
+            }
+        })?
+    }
+
+    fn place_on(
+        &self,
+        local: &Local,
+        draft: Draft,
+        checked: &Checked,
+        worker: WorkerRef,
+        expected: Option<u64>,
+    ) -> Result<Reservation, ReserveError> {
+        let shared = &self.registry.shared;
+        let Query { need, ahead, .. } = checked.query;
+        loop {
+            let facts = shared.facts(worker.index).ok_or(ReserveError::UnknownWorker)?;
+            let facts = facts.as_ref().filter(|f| f.stamp.incarnation == worker.incarnation);
+            let facts = facts.ok_or(ReserveError::UnknownWorker)?;
+            let slot = shared.table.get(worker.index).ok_or(ReserveError::UnknownWorker)?;
+            let takes = self.with_view(local, checked.selector, |v| v.takes(facts, need.gpus > 0));
+            if takes != Some(true) {
+                return Err(Refusal::of_one_not_matching().into());
+            }
+            let fence = Fence::Epoch(facts.stamp.epoch);
+            let change = Change { expected, ..Change::take(fence, need, ahead) };
+            match self.take(local, draft, worker, &change) {
+                Ok(reservation) => return Ok(reservation),
+                // Moved to another class, or removed: look at what it is now.
+                Err(Refused::Stale) if slot.stamp() != facts.stamp => {}
+                Err(Refused::Stale) if self.snapshot(worker).is_none() => {
+                    return Err(ReserveError::UnknownWorker);
+                }
+                // Its new attributes are shown just before they count.
+                Err(Refused::Stale) => crate::sync::spin_loop(),
+                Err(Refused::Version(word)) => {
+                    return Err(ReserveError::VersionConflict {
+                        version: word.version(),
+                        free: word.free().available(),
+                        state: word.state(),
+                    });
+                }
+                Err(refused @ (Refused::State | Refused::Short)) => {
+                    let word = slot.word();
+                    let refusal = Refusal::of_one(&word.free(), &slot.capacity(), &need, refused);
+                    return Err(refusal.into());
+                }
+                Err(Refused::Contended) => return Err(ReserveError::Contended),
+            }
+        }
+    }
+
+    /// Takes capacity for a draft and makes it a reservation.
+    #[inline]
+    fn take(
+        &self,
+        local: &Local,
+        draft: Draft,
+        worker: WorkerRef,
+        change: &Change,
+    ) -> Result<Reservation, Refused<crate::slots::Wide>> {
+        let slot = self.registry.shared.table.get(worker.index).ok_or(Refused::Stale)?;
+        self.ledger.aim(draft, worker.index, worker.incarnation, &change.take);
+        let mut retries = 0;
+        let changed = slot.change(change, &mut retries);
+        if retries > 0 {
+            local.counters.cas_retries.add(retries);
+        }
+        let version = changed?;
+        if self.ledger.publish(draft, version) {
+            return Ok(Reservation { ticket: draft.ticket(), worker, version, existing: false });
+        }
+        // Doomed: the worker was removed after the swap. Normally there is nothing to credit; if a
+        // removal elsewhere took this draft for one of its own, this gives back what was taken.
+        self.give(local, worker, &change.take, 1);
+        Err(Refused::Stale)
+    }
+
+    /// Gives capacity back to a registration, if it is still there. The version that this made.
+    #[inline]
+    pub(super) fn give(
+        &self,
+        local: &Local,
+        worker: WorkerRef,
+        amount: &Resources,
+        count: u64,
+    ) -> Option<u64> {
+        let slot = self.registry.shared.table.get(worker.index)?;
+        let mut retries = 0;
+        let version = slot.give(worker.incarnation, amount, count, &mut retries);
+        if retries > 0 {
+            local.counters.cas_retries.add(retries);
+        }
+        version
+    }
+}
+
+/// Who holds an id.
+pub(super) enum Drafted {
+    Mine(Draft),
+    Held(Reservation),
+}
+
+pub(super) fn existing(ticket: Ticket, holding: Holding) -> Reservation {
+    Reservation {
+        ticket,
+        worker: WorkerRef { index: holding.slot, incarnation: holding.incarnation },
+        version: holding.version,
+        existing: true,
+    }
+}
+
+/// Refuses what no worker can have.
+#[inline]
+pub(super) fn check_need(need: &Resources) -> Result<Resources, ReserveError> {
+    match need.first_over(&Resources::MAX) {
+        None => Ok(*need),
+        Some(dimension) => Err(ReserveError::TooLarge {
+            dimension,
+            given: need.get(dimension),
+            limit: Resources::MAX.get(dimension),
+        }),
+    }
+}

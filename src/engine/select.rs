@@ -1,0 +1,162 @@
+//! Mechanism for the policies: walks the tiers of a view in the order that the policy wants and
+//! offers what fits. The naive twin is `placement::naive`; a test holds the two together.
+
+use crate::placement::{Free, Policy, Resources, free_share, order};
+use crate::registry::{Shared, Tier};
+use crate::slots::{Occupant, Stamp, State, Wide, Word};
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Query {
+    pub(super) policy: Policy,
+    pub(super) need: Resources,
+    pub(super) hash: u64,
+    pub(super) ahead: bool,
+}
+
+/// A worker that fits, as it was when it was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) slot: u32,
+    pub(super) stamp: Stamp,
+}
+
+/// What a batch has planned to take and not taken yet.
+pub(super) trait Planned {
+    fn on(&self, slot: u32) -> Resources;
+}
+
+/// Nothing.
+pub(super) struct Nothing;
+
+impl Planned for Nothing {
+    #[inline]
+    fn on(&self, _: u32) -> Resources {
+        Resources::ZERO
+    }
+}
+
+/// One walk.
+pub(super) struct Walk<'a, P> {
+    pub(super) shared: &'a Shared,
+    pub(super) query: Query,
+    pub(super) planned: &'a P,
+    /// Workers looked at.
+    pub(super) probes: u64,
+    /// A place was met whose worker has moved on, or is about to come: see `slots::places`.
+    pub(super) stale: bool,
+}
+
+impl<P: Planned> Walk<'_, P> {
+    /// Offers candidates in order until one is accepted: `offer` returns what came of it, or
+    /// nothing if the candidate is gone. `None`: no worker fits.
+    #[inline]
+    pub(super) fn run<R>(
+        &mut self,
+        tiers: &[Tier],
+        mut offer: impl FnMut(Candidate) -> Option<R>,
+    ) -> Option<R> {
+        tiers.iter().find_map(|tier| match self.query.policy {
+            Policy::Affinity => self.first(tier, &mut offer),
+            Policy::FirstFit => self.best(tier, &mut offer, |_, _| 0),
+            Policy::TightestFit => self.best(tier, &mut offer, |left, weights| {
+                free_share(left, weights)
+            }),
+            Policy::Spread => self.best(tier, &mut offer, |left, weights| {
+                u64::MAX - free_share(left, weights)
+            }),
+            Policy::PowerOfTwo => {
+                self.of_two(tier, &mut offer).or_else(|| self.first(tier, &mut offer))
+            }
+        })
+    }
+
+    /// The candidate at this place, if it fits, with what is free there.
+    #[inline]
+    fn look(&mut self, occupant: Occupant) -> Option<(Candidate, Free)> {
+        self.probes += 1;
+        let slot = self.shared.table.get(occupant.slot)?;
+        let word: Word<Wide> = slot.word();
+        let stamp = slot.stamp();
+        if stamp.epoch != occupant.epoch {
+            self.stale = true;
+            return None;
+        }
+        if !word.state().takes(self.query.ahead) {
+            return None;
+        }
+        let free = word.free().minus(&self.planned.on(occupant.slot));
+        free.fits(&self.query.need)
+            .then_some((Candidate { slot: occupant.slot, stamp }, free))
+    }
+
+    /// The first that fits, from the hash's place.
+    #[inline]
+    fn first<R>(
+        &mut self,
+        tier: &Tier,
+        offer: &mut impl FnMut(Candidate) -> Option<R>,
+    ) -> Option<R> {
+        let (blocks, hash) = (&self.shared.blocks, self.query.hash);
+        tier.probe(blocks, hash, |occupant| offer(self.look(occupant)?.0))
+    }
+
+    /// The one with the lowest score of what is left, then the lowest index. Again from the start
+    /// whenever the best one was taken by somebody else before it could be offered.
+    fn best<R>(
+        &mut self,
+        tier: &Tier,
+        offer: &mut impl FnMut(Candidate) -> Option<R>,
+        score: impl Fn(Free, [u64; 3]) -> u64,
+    ) -> Option<R> {
+        let shared = self.shared;
+        loop {
+            let mut best: Option<((u64, u32), Candidate)> = None;
+            tier.probe(&shared.blocks, 0, |occupant| {
+                if let Some((candidate, free)) = self.look(occupant) {
+                    let key = (score(self.left(free), self.weights(candidate)), candidate.slot);
+                    if best.is_none_or(|(lowest, _)| key < lowest) {
+                        best = Some((key, candidate));
+                    }
+                }
+                None::<()>
+            });
+            if let Some(result) = offer(best?.1) {
+                return Some(result);
+            }
+        }
+    }
+
+    /// The emptier of the two at two places.
+    fn of_two<R>(
+        &mut self,
+        tier: &Tier,
+        offer: &mut impl FnMut(Candidate) -> Option<R>,
+    ) -> Option<R> {
+        let shared = self.shared;
+        let hashes = [self.query.hash, order::other(self.query.hash)];
+        let [one, other] = hashes.map(|hash| {
+            let (candidate, free) = tier.probe(&shared.blocks, hash, |o| Some(self.look(o)))??;
+            let share = free_share(self.left(free), self.weights(candidate));
+            Some(((u64::MAX - share, candidate.slot), candidate))
+        });
+        let emptier = match (one, other) {
+            (Some(a), Some(b)) => if b.0 < a.0 { b } else { a },
+            (one, other) => one.or(other)?,
+        };
+        offer(emptier.1)
+    }
+
+    fn left(&self, free: Free) -> Free {
+        free.minus(&self.query.need)
+    }
+
+    fn weights(&self, candidate: Candidate) -> [u64; 3] {
+        self.shared.table.get(candidate.slot).map_or([0; 3], |slot| slot.weights())
+    }
+}
+
+/// Whether anybody is there at all.
+pub(super) fn registered(word: Word<Wide>) -> bool {
+    word.state() != State::Removed
+}

@@ -1,0 +1,90 @@
+//! Why a request was not placed, and whether waiting helps.
+
+use super::select::{Query, registered};
+use super::{Reasons, Refusal, Verdict};
+use crate::placement::{Dimension, Free, Resources};
+use crate::registry::{Shared, Tier};
+use crate::slots::{Refused, Wide};
+
+/// The tally of matching workers that did not take a request.
+#[derive(Default)]
+struct Tally {
+    reasons: Reasons,
+    matching: u32,
+    /// Matching workers that are too small in each dimension, when empty.
+    too_small: [u32; 3],
+    /// One that could hold it when empty.
+    could: bool,
+}
+
+impl Tally {
+    fn add(&mut self, free: &Free, capacity: &Resources, need: &Resources, takes: bool) {
+        self.matching += 1;
+        self.could |= need.fits_in(capacity);
+        for d in Dimension::ALL {
+            self.too_small[d as usize] += (need.get(d) > capacity.get(d)) as u32;
+        }
+        match free.first_short(need) {
+            _ if !takes => self.reasons.not_ready += 1,
+            Some(Dimension::Cpu) => self.reasons.cpu += 1,
+            Some(Dimension::Memory) => self.reasons.memory += 1,
+            Some(Dimension::Gpus) => self.reasons.gpus += 1,
+            // It has been freed since the walk came by: the walk's answer stands.
+            None => {}
+        }
+    }
+
+    fn refusal(self) -> Refusal {
+        let r = self.reasons;
+        let (verdict, blocking) = if self.could {
+            let short = [r.cpu, r.memory, r.gpus];
+            let most = Dimension::ALL.into_iter().max_by_key(|&d| (short[d as usize], 2 - d as u8));
+            (Verdict::Busy, most.filter(|&d| short[d as usize] > 0))
+        } else {
+            let alone = |d: &Dimension| self.too_small[*d as usize] == self.matching;
+            (Verdict::Never, Dimension::ALL.into_iter().find(alone).filter(|_| self.matching > 0))
+        };
+        Refusal { verdict, blocking, reasons: r }
+    }
+}
+
+/// What to say of a request that no worker of these tiers took. Looks at each of them once.
+#[cold]
+pub(super) fn refusal(shared: &Shared, tiers: &[Tier], query: &Query) -> Refusal {
+    let mut tally = Tally::default();
+    for tier in tiers {
+        tier.probe(&shared.blocks, 0, |occupant| {
+            if let Some(slot) = shared.table.get(occupant.slot) {
+                let word = slot.word();
+                if slot.stamp().epoch == occupant.epoch && registered(word) {
+                    let takes = word.state().takes(query.ahead);
+                    tally.add(&word.free(), &slot.capacity(), &query.need, takes);
+                }
+            }
+            None::<()>
+        });
+    }
+    let all = shared.workers.get() as u32;
+    tally.reasons.not_matching = all.saturating_sub(tally.matching);
+    tally.refusal()
+}
+
+impl Refusal {
+    /// A named worker that does not suit the request.
+    pub(super) fn of_one_not_matching() -> Refusal {
+        let reasons = Reasons { not_matching: 1, ..Reasons::default() };
+        Refusal { verdict: Verdict::Never, blocking: None, reasons }
+    }
+
+    /// A named worker that suits the request and did not take it.
+    pub(super) fn of_one(
+        free: &Free,
+        capacity: &Resources,
+        need: &Resources,
+        refused: Refused<Wide>,
+    ) -> Refusal {
+        let mut tally = Tally::default();
+        tally.add(free, capacity, need, refused != Refused::State);
+        tally.refusal()
+    }
+}

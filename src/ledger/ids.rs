@@ -1,0 +1,355 @@
+//! From an id to whatever carries it: a hash index of fixed size with one holder per id.
+//!
+//! A cell holds part of the id's hash and the number of an entry; the id itself is in the entry,
+//! and the caller's `same` compares it. Cells lie in buckets of one cache line. An id may stand
+//! in any cell of its bucket, or, once that bucket has ever been full, in the next, and so on for
+//! a few.
+//!
+//! # Protocol
+//! Two threads that enter one id must end with one holder, and neither may wait for the other.
+//! 1. Look through the window. An entry of the same id that is *settled* holds it: done.
+//! 2. Swap an empty cell to a *tentative* entry.
+//! 3. Fence, and look through the whole window again. A settled entry of the same id: withdraw,
+//!    it holds. A tentative one in a later cell: swap it away. A tentative one in an earlier cell:
+//!    withdraw and start again.
+//! 4. Swap the own entry from tentative to settled. If somebody has swapped it away: start again.
+//! 5. Whoever holds a settled entry removes it with a store: nobody else changes it.
+//!
+//! Why two never settle: both passed the fence after their swap of step 2, so at least one, say B,
+//! saw the other, A, in step 3. If A was settled, B withdrew. If A was tentative in an earlier
+//! cell, B withdrew; in a later cell, B swapped it away, so that A's step 4 fails, or B's swap
+//! failed because A had settled, and B looked again and withdrew.
+//!
+//! A thread that is stopped half-way leaves a tentative entry. Later cells' owners give up after
+//! a bounded number of tries and say that the id is in flight; nobody else is touched.
+//!
+//! # ABA
+//! Swapping a tentative entry away by mistake (its owner withdrew and entered again in the same
+//! cell) only makes the owner start again. A settled entry is never swapped.
+//!
+//! # Orderings
+//! A cell is entered with AcqRel and read with Acquire, so that `same` sees the id written before.
+//! Steps 2 and 3 are a store and a load of other cells: the store-load fence stands between them,
+//! and its partner is the same fence in the other thread's insert. The mark that a bucket has
+//! spilled is set before any entry goes beyond it, so it is covered by the same pair of fences.
+
+use crate::sync::{AtomicU64, Bug, Chunked, Ordering, bug, spin_loop, store_load_fence};
+
+#[cfg(not(all(slotwise_loom, test)))]
+const CELLS: usize = 7;
+#[cfg(all(slotwise_loom, test))]
+const CELLS: usize = 2;
+
+/// Buckets that one id may spread over.
+#[cfg(not(all(slotwise_loom, test)))]
+const REACH: u64 = 8;
+#[cfg(all(slotwise_loom, test))]
+const REACH: u64 = 2;
+
+/// How often an insert starts again before it calls the id in flight.
+#[cfg(not(all(slotwise_loom, test)))]
+const TRIES: u32 = 64;
+#[cfg(all(slotwise_loom, test))]
+const TRIES: u32 = 3;
+
+#[repr(align(64))]
+#[derive(Default)]
+struct Bucket {
+    /// Not zero: the bucket has been full, and what did not fit is in the next.
+    spilled: AtomicU64,
+    cells: [AtomicU64; CELLS],
+}
+
+/// Where an entry stands. Positions are ordered: an id's buckets wrap at most once, and two
+/// entries of one id are compared by how far they are from its first bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot(u64);
+
+impl Spot {
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn from_bits(bits: u64) -> Spot {
+        Spot(bits)
+    }
+}
+
+/// How an insert ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Insert<T> {
+    /// The id is held by the entry that was given.
+    Mine(Spot),
+    /// It is held by another; what `same` said of it.
+    Held(T),
+    /// Others are entering it this moment.
+    InFlight,
+    /// No cell is free within reach.
+    Full,
+}
+
+/// A cell's contents: settled?, 34 bits of the hash, entry number plus one (29 bits).
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Entry(u64);
+
+impl Entry {
+    const EMPTY: u64 = 0;
+    const SETTLED: u64 = 1 << 63;
+    const NUMBER: u64 = (1 << 29) - 1;
+
+    fn tentative(hash: u64, number: u32) -> Entry {
+        Entry(((hash >> 1) & !(Self::NUMBER | Self::SETTLED)) | (number as u64 + 1))
+    }
+
+    fn number(self) -> u32 {
+        (self.0 & Self::NUMBER) as u32 - 1
+    }
+
+    fn settled(self) -> bool {
+        self.0 & Self::SETTLED != 0
+    }
+
+    fn may_be(self, hash: u64) -> bool {
+        (self.0 ^ (hash >> 1)) & !(Self::NUMBER | Self::SETTLED) == 0
+    }
+}
+
+/// The index. `same(number)` says whether the entry of that number carries the id in question and
+/// is alive, and what the caller wants to know of it.
+pub(crate) struct IdIndex {
+    buckets: Chunked<Bucket, 64>,
+    mask: u64,
+}
+
+impl IdIndex {
+    /// For up to `capacity` ids: at most four in a bucket of seven cells on average.
+    pub(crate) fn new(capacity: usize) -> Self {
+        let buckets = capacity.div_ceil(4).next_power_of_two();
+        IdIndex { buckets: Chunked::new(buckets), mask: buckets as u64 - 1 }
+    }
+
+    fn bucket(&self, index: u64) -> &Bucket {
+        self.buckets.get_or_grow(index as usize)
+    }
+
+    /// The `distance`-th bucket of this hash.
+    fn nth(&self, hash: u64, distance: u64) -> u64 {
+        hash.wrapping_add(distance) & self.mask
+    }
+
+    fn reach(&self) -> u64 {
+        REACH.min(self.mask + 1)
+    }
+
+    fn cell(&self, spot: Spot) -> &AtomicU64 {
+        &self.bucket(spot.0 / 8).cells[(spot.0 % 8) as usize]
+    }
+
+    /// Every cell in which the hash's id can stand, in order: `visit(order, spot, contents)`.
+    #[inline]
+    fn walk<R>(&self, hash: u64, mut visit: impl FnMut(u64, Spot, u64) -> Option<R>) -> Option<R> {
+        for distance in 0..self.reach() {
+            let index = self.nth(hash, distance);
+            let bucket = self.bucket(index);
+            for (i, cell) in bucket.cells.iter().enumerate() {
+                let spot = Spot(index * 8 + i as u64);
+                let found = visit(distance * 8 + i as u64, spot, cell.load(Ordering::Acquire));
+                if found.is_some() {
+                    return found;
+                }
+            }
+            if bucket.spilled.load(Ordering::Acquire) == 0 {
+                break;
+            }
+        }
+        None
+    }
+
+    /// Lets the window reach one bucket further. False if it is at its end.
+    fn spill(&self, hash: u64) -> bool {
+        (0..self.reach() - 1).any(|distance| {
+            let bucket = self.bucket(self.nth(hash, distance));
+            bucket.spilled.load(Ordering::Acquire) == 0 && {
+                bucket.spilled.store(1, Ordering::Release);
+                true
+            }
+        })
+    }
+
+    /// The holder of an id, if there is one.
+    #[inline]
+    pub(crate) fn find<T>(&self, hash: u64, same: impl Fn(u32) -> Option<T>) -> Option<T> {
+        self.walk(hash, |_, _, bits| {
+            let entry = Entry(bits);
+            let hit = bits != Entry::EMPTY && entry.settled() && entry.may_be(hash);
+            if hit { same(entry.number()) } else { None }
+        })
+    }
+
+    /// Makes the entry `number` the holder of its id, unless there is one.
+    #[inline]
+    pub(crate) fn insert<T>(
+        &self,
+        hash: u64,
+        number: u32,
+        same: impl Fn(u32) -> Option<T>,
+    ) -> Insert<T> {
+        let tentative = Entry::tentative(hash, number);
+        let settled = tentative.0 | Entry::SETTLED;
+        for _ in 0..TRIES {
+            let mut hole = None;
+            let rival = self.walk(hash, |order, spot, bits| {
+                if bits == Entry::EMPTY {
+                    hole.get_or_insert((order, spot));
+                    return None;
+                }
+                let entry = Entry(bits);
+                if !entry.may_be(hash) { None } else { Some((entry.settled(), same(entry.number())?)) }
+            });
+            match rival {
+                Some((true, held)) => return Insert::Held(held),
+                Some((false, _)) => {
+                    spin_loop();
+                    continue;
+                }
+                None => {}
+            }
+            let Some((order, spot)) = hole else {
+                if self.spill(hash) { continue } else { return Insert::Full }
+            };
+            let cell = self.cell(spot);
+            let swap = |from, to| cell.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+            if swap(Entry::EMPTY, tentative.0).is_err() {
+                continue;
+            }
+            store_load_fence();
+            match self.second_look(hash, order, &same) {
+                SecondLook::Alone => {
+                    // Races with a rival's swap in its second look: one of the two succeeds.
+                    if swap(tentative.0, settled).is_ok() {
+                        return Insert::Mine(spot);
+                    }
+                }
+                SecondLook::Held(held) => {
+                    // Failing is as good: a rival has taken it out already.
+                    let _ = swap(tentative.0, Entry::EMPTY);
+                    return Insert::Held(held);
+                }
+                SecondLook::After => {
+                    let _ = swap(tentative.0, Entry::EMPTY);
+                    spin_loop();
+                }
+            }
+        }
+        Insert::InFlight
+    }
+
+    fn second_look<T>(
+        &self,
+        hash: u64,
+        mine: u64,
+        same: &impl Fn(u32) -> Option<T>,
+    ) -> SecondLook<T> {
+        if bug(Bug::InsertWithoutSecondLook) {
+            return SecondLook::Alone;
+        }
+        self.walk(hash, |order, spot, mut bits| {
+            if order == mine {
+                return None;
+            }
+            loop {
+                let entry = Entry(bits);
+                if bits == Entry::EMPTY || !entry.may_be(hash) {
+                    return None;
+                }
+                let held = same(entry.number())?;
+                if entry.settled() {
+                    return Some(SecondLook::Held(held));
+                }
+                if order < mine {
+                    return Some(SecondLook::After);
+                }
+                let out = (Entry::EMPTY, Ordering::AcqRel, Ordering::Acquire);
+                match self.cell(spot).compare_exchange(bits, out.0, out.1, out.2) {
+                    Ok(_) => return None,
+                    Err(now) => bits = now,
+                }
+            }
+        })
+        .unwrap_or(SecondLook::Alone)
+    }
+
+    /// Takes a settled entry out. Only its holder may.
+    #[inline]
+    pub(crate) fn remove(&self, spot: Spot) {
+        // Release: whoever finds the cell empty comes after all that the holder did.
+        self.cell(spot).store(Entry::EMPTY, Ordering::Release);
+    }
+}
+
+enum SecondLook<T> {
+    Alone,
+    Held(T),
+    /// A rival in an earlier cell goes first.
+    After,
+}
+
+#[cfg(all(test, not(slotwise_loom)))]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::collections::HashMap;
+
+    #[test]
+    fn ids_that_share_a_bucket_spill_and_are_found() {
+        let index = IdIndex::new(64);
+        // Entry n carries "id" n; all with the same hash.
+        let same = |wanted: u32| move |n: u32| (n == wanted).then_some(n);
+        let spots: Vec<Spot> = (0..CELLS as u32 * REACH as u32)
+            .map(|n| match index.insert(5, n, same(n)) {
+                Insert::Mine(spot) => spot,
+                other => panic!("{n}: {other:?}"),
+            })
+            .collect();
+        assert_eq!(index.insert(5, 1000, same(1000)), Insert::Full);
+        for n in 0..spots.len() as u32 {
+            assert_eq!(index.find(5, same(n)), Some(n));
+            assert_eq!(index.insert(5, 1000, same(n)), Insert::Held(n));
+        }
+        index.remove(spots[20]);
+        assert_eq!(index.find(5, same(20)), None);
+        assert!(matches!(index.insert(5, 1000, same(1000)), Insert::Mine(_)));
+    }
+
+    #[test]
+    fn agrees_with_a_map() {
+        let index = IdIndex::new(256);
+        let ids = RefCell::new(HashMap::<u32, u64>::new());
+        let mut held = HashMap::<u64, (u32, Spot)>::new();
+        let mut seed = 7u64;
+        for number in 0..100_000u32 {
+            seed = crate::placement::order::other(seed);
+            let id = seed % 300;
+            let hash = crate::placement::order::other(id);
+            let number = number % (1 << 20);
+            let same = |n: u32| (ids.borrow().get(&n) == Some(&id)).then_some(n);
+            assert_eq!(index.find(hash, same), held.get(&id).map(|h| h.0));
+            if let Some((n, spot)) = held.get(&id).copied().filter(|_| seed & 1024 == 0) {
+                index.remove(spot);
+                held.remove(&id);
+                ids.borrow_mut().remove(&n);
+                continue;
+            }
+            let expected = held.get(&id).map(|h| h.0);
+            match index.insert(hash, number, same) {
+                Insert::Mine(spot) => {
+                    assert_eq!(expected, None);
+                    ids.borrow_mut().insert(number, id);
+                    held.insert(id, (number, spot));
+                }
+                Insert::Held(n) => assert_eq!(expected, Some(n)),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The truth about who holds capacity: a record for each reservation, named by ticket and by id.
+//!
+//! A reservation is made in this order, so that each step is covered by the one before:
+//! 1. [`Ledger::draft`]: a record from the thread's magazine, *pending*, carries the id.
+//! 2. [`Ledger::claim`]: the id index makes it the one holder of the id, or names the holder.
+//! 3. [`Draft::aim`] writes the slot into it, then the slot's word is swapped.
+//! 4. [`Ledger::publish`] makes it *live*, unless the worker was removed in between.
+//!
+//! and given back in this order:
+//! 1. [`Ledger::close`]: *live* to *closing*, which only one of any number of callers achieves.
+//! 2. The slot is credited from the record.
+//! 3. [`Ledger::finish`]: out of the id index, next generation, back to the magazine.
+
+mod batches;
+mod free;
+mod ids;
+mod plate;
+mod record;
+mod ticket;
+
+pub(crate) use batches::{Batches, Start};
+pub(crate) use free::Magazine;
+use free::{FreeList, Records};
+pub(crate) use ids::{IdIndex, Insert};
+pub use plate::MAX_ID_LEN;
+pub(crate) use plate::{Header, Phase, Plate};
+pub(crate) use record::Holding;
+use record::Record;
+pub use ticket::Ticket;
+
+use crate::placement::Resources;
+use crate::sync::Chunked;
+
+/// Records, free list and id index.
+pub(crate) struct Ledger {
+    records: Records,
+    free: FreeList,
+    ids: IdIndex,
+    limit: usize,
+}
+
+/// A record that is being made; its maker's own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draft {
+    index: u32,
+    generation: u64,
+}
+
+impl Draft {
+    pub(crate) fn ticket(self) -> Ticket {
+        Record::ticket(self.index, self.generation)
+    }
+}
+
+/// Who holds an id after a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// The draft does.
+    Mine,
+    /// This reservation does.
+    Held(Ticket, Holding),
+    /// A draft of this ticket does; whether it becomes a reservation is open.
+    Draft(Ticket),
+    /// Others are entering it this moment.
+    InFlight,
+    /// The index has no cell left for it.
+    Full,
+}
+
+/// Why a ticket could not be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotLive {
+    /// It stands for nothing any more, or not yet.
+    Gone,
+    /// Somebody is at work on it.
+    Busy,
+}
+
+/// What a record is to somebody who only looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sighting {
+    Live(Ticket, Holding),
+    /// Being made or given back.
+    Between(Ticket, Holding),
+}
+
+impl Ledger {
+    /// Room for `limit` reservations.
+    pub(crate) fn new(limit: usize) -> Self {
+        let free = FreeList::new(limit);
+        debug_assert!(free.limit() <= Ticket::MAX_RECORDS);
+        Ledger { records: Chunked::new(free.limit()), ids: IdIndex::new(free.limit()), free, limit }
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    #[inline]
+    fn record(&self, index: u32) -> &Record {
+        self.records.get_or_grow(index as usize)
+    }
+
+    /// A new record for `id` (empty: none). `None`: the ledger is full.
+    #[inline]
+    pub(crate) fn draft(&self, magazine: &Magazine, id: &[u8]) -> Option<Draft> {
+        let index = self.free.take(&self.records, magazine)?;
+        Some(Draft { index, generation: self.record(index).plate.open(id) })
+    }
+
+    /// Makes the draft the holder of its id, unless there is one.
+    #[inline]
+    pub(crate) fn claim(&self, draft: Draft, id: &[u8], hash: u64) -> Claim {
+        let same = |index: u32| {
+            let header = if index == draft.index { None } else { self.record(index).plate.carries(id) };
+            header.map(|h| (index, h))
+        };
+        match self.ids.insert(hash, draft.index, same) {
+            Insert::Mine(spot) => {
+                self.record(draft.index).plate.set_spot(spot);
+                Claim::Mine
+            }
+            Insert::Held((index, header)) => match self.sight(index, header.generation) {
+                Some(Sighting::Live(ticket, holding)) => Claim::Held(ticket, holding),
+                Some(Sighting::Between(ticket, _)) => Claim::Draft(ticket),
+                None => Claim::InFlight,
+            },
+            Insert::InFlight => Claim::InFlight,
+            Insert::Full => Claim::Full,
+        }
+    }
+
+    /// Names where the reservation is about to be taken. Before the slot's swap.
+    #[inline]
+    pub(crate) fn aim(&self, draft: Draft, slot: u32, incarnation: u32, amount: &Resources) {
+        self.record(draft.index).aim(slot, incarnation, amount);
+    }
+
+    /// The slot has been swapped: the reservation exists from here on. False: its worker was
+    /// removed in between, which [`Ledger::evict`] has noted; the capacity is gone with it, and
+    /// the draft is pending again.
+    ///
+    /// Races with `evict` (one of the two moves the header first).
+    #[inline]
+    pub(crate) fn publish(&self, draft: Draft, version: u64) -> bool {
+        let record = self.record(draft.index);
+        record.set_version(version);
+        if record.plate.advance(draft.generation, Phase::Pending, Phase::Live).is_ok() {
+            return true;
+        }
+        // Only the maker moves a doomed record.
+        let _ = record.plate.advance(draft.generation, Phase::Doomed, Phase::Pending);
+        false
+    }
+
+    /// Gives up a draft.
+    #[inline]
+    pub(crate) fn discard(&self, magazine: &Magazine, draft: Draft) {
+        self.end(magazine, draft.index, draft.generation);
+    }
+
+    /// Takes a live reservation for its caller alone.
+    ///
+    /// Races with itself, with [`Ledger::evict`] and with the next use of the record: the header
+    /// of exactly this generation is swapped once.
+    #[inline]
+    pub(crate) fn close(&self, ticket: Ticket) -> Result<Holding, NotLive> {
+        let record = self.records.get(ticket.index() as usize).ok_or(NotLive::Gone)?;
+        match record.plate.advance(ticket.generation(), Phase::Live, Phase::Closing) {
+            Ok(()) => Ok(record.holding()),
+            Err(now) if now.generation == ticket.generation() && now.phase == Phase::Closing => {
+                Err(NotLive::Busy)
+            }
+            Err(_) => Err(NotLive::Gone),
+        }
+    }
+
+    /// Makes a published reservation its maker's draft again. False: somebody else has ended it.
+    pub(crate) fn recall(&self, draft: Draft) -> bool {
+        let plate = &self.record(draft.index).plate;
+        plate.advance(draft.generation, Phase::Live, Phase::Pending).is_ok()
+    }
+
+    /// Takes back a [`Ledger::close`]. Only by who closed it.
+    pub(crate) fn reopen(&self, ticket: Ticket) {
+        let record = self.record(ticket.index());
+        let _ = record.plate.advance(ticket.generation(), Phase::Closing, Phase::Live);
+    }
+
+    /// Ends a closed reservation: its slot has been credited.
+    #[inline]
+    pub(crate) fn finish(&self, magazine: &Magazine, ticket: Ticket) {
+        self.end(magazine, ticket.index(), ticket.generation());
+    }
+
+    #[inline]
+    fn end(&self, magazine: &Magazine, index: u32, generation: u64) {
+        let record = self.record(index);
+        if let Some(spot) = record.plate.spot() {
+            self.ids.remove(spot);
+        }
+        if record.plate.end(generation) {
+            self.free.put(&self.records, magazine, index);
+        }
+    }
+
+    /// The live reservation of an id, or that it is being made or given back.
+    #[inline]
+    pub(crate) fn find(&self, id: &[u8], hash: u64) -> Option<Sighting> {
+        let same = |index: u32| self.record(index).plate.carries(id).map(|header| (index, header));
+        let (index, header) = self.ids.find(hash, same)?;
+        self.sight(index, header.generation)
+    }
+
+    /// What a ticket stands for.
+    pub(crate) fn look(&self, ticket: Ticket) -> Option<Sighting> {
+        self.records.get(ticket.index() as usize)?;
+        self.sight(ticket.index(), ticket.generation())
+    }
+
+    fn sight(&self, index: u32, generation: u64) -> Option<Sighting> {
+        let (header, holding) = self.record(index).read();
+        let ticket = Record::ticket(index, generation);
+        match header.phase {
+            _ if header.generation != generation => None,
+            Phase::Free => None,
+            Phase::Live => Some(Sighting::Live(ticket, holding)),
+            _ => Some(Sighting::Between(ticket, holding)),
+        }
+    }
+
+    /// Everything there is, each record once.
+    pub(crate) fn sightings(&self) -> impl Iterator<Item = Sighting> {
+        (0..self.free.high_water()).filter_map(|index| {
+            let header: Header = self.records.get(index as usize)?.plate.header();
+            self.sight(index, header.generation)
+        })
+    }
+
+    /// Ends every reservation on a registration that has been removed, and dooms those that are
+    /// being made there. Returns each that was live, once, with its id.
+    ///
+    /// Comes after the slot's word says removed. A reservation whose swap came before that has
+    /// written its slot before the swap, so it is seen here; its maker either published before
+    /// (live, ended here) or will find itself doomed.
+    pub(crate) fn evict(
+        &self,
+        magazine: &Magazine,
+        slot: u32,
+        incarnation: u32,
+    ) -> Vec<(Ticket, Vec<u8>, Resources)> {
+        let mut lost = Vec::new();
+        for index in 0..self.free.high_water() {
+            let Some(record) = self.records.get(index as usize) else { continue };
+            loop {
+                let (header, holding) = record.read();
+                if (holding.slot, holding.incarnation) != (slot, incarnation) {
+                    break;
+                }
+                let generation = header.generation;
+                match header.phase {
+                    Phase::Live => {
+                        let ticket = Record::ticket(index, generation);
+                        if let Ok(holding) = self.close(ticket) {
+                            lost.push((ticket, record.plate.id(), holding.amount));
+                            self.finish(magazine, ticket);
+                            break;
+                        }
+                    }
+                    Phase::Pending => {
+                        if record.plate.advance(generation, Phase::Pending, Phase::Doomed).is_ok() {
+                            break;
+                        }
+                    }
+                    // Its releaser, or its maker, finds the worker gone by itself.
+                    Phase::Closing | Phase::Doomed | Phase::Free => break,
+                }
+            }
+        }
+        lost
+    }
+}
+
+#[cfg(all(slotwise_loom, test))]
+mod loom_tests;

@@ -1,0 +1,199 @@
+//! A nameplate: an id beside a header that says which use of it this is and how far it has come.
+//!
+//! The header, generation and phase in one word, decides every race. The id belongs to whoever
+//! moved the header last, and is kept in atomics only because others may look while it is written;
+//! such a reader checks the header again afterwards.
+//!
+//! # Orderings
+//! The header is changed with AcqRel (or stored with Release by its owner) and read with Acquire.
+//! Reading the rest beside a writer is a sequence lock: the reader loads the header (Acquire), the
+//! words (Relaxed), then fences (Acquire) and loads the header again ([`Plate::still`]); the
+//! writer fences (Release) between the header that ended the last use and the words of the next
+//! ([`Plate::open`], and [`Plate::scratch`] for what the free list keeps there in between).
+
+use super::ids::Spot;
+use crate::sync::{AtomicU64, Bug, Ordering, bug, fence};
+
+/// Longest id of a request or a worker, in bytes: a UUID has 36, a SHA-256 in hex 64.
+pub const MAX_ID_LEN: usize = 64;
+
+const ID_WORDS: usize = MAX_ID_LEN / 8;
+
+#[cfg(not(all(slotwise_loom, test)))]
+const LAST_GENERATION: u64 = (1 << 36) - 1;
+#[cfg(all(slotwise_loom, test))]
+const LAST_GENERATION: u64 = 3;
+
+/// How far a use has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    Free = 0,
+    /// Being made.
+    Pending = 1,
+    Live = 2,
+    /// Being given back, or part of a group that may give it back.
+    Closing = 3,
+    /// Being made on a worker that has been removed.
+    Doomed = 4,
+}
+
+/// Generation and phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) generation: u64,
+    pub(crate) phase: Phase,
+}
+
+impl Header {
+    const fn bits(self) -> u64 {
+        self.generation << 3 | self.phase as u64
+    }
+
+    const fn from_bits(bits: u64) -> Header {
+        let phase = match bits & 7 {
+            1 => Phase::Pending,
+            2 => Phase::Live,
+            3 => Phase::Closing,
+            4 => Phase::Doomed,
+            _ => Phase::Free,
+        };
+        Header { generation: bits >> 3, phase }
+    }
+}
+
+/// Header first, so that it shares a cache line with what its owner keeps before it.
+#[derive(Default)]
+#[repr(C)]
+pub(crate) struct Plate {
+    header: AtomicU64,
+    /// Where the id is indexed plus one, shifted by eight; the id's length below.
+    indexed: AtomicU64,
+    id: [AtomicU64; ID_WORDS],
+}
+
+impl Plate {
+    #[inline]
+    pub(crate) fn header(&self) -> Header {
+        Header::from_bits(self.header.load(Ordering::Acquire))
+    }
+
+    /// Moves the header on, if it is what the caller thinks.
+    #[inline]
+    pub(crate) fn advance(&self, generation: u64, from: Phase, to: Phase) -> Result<(), Header> {
+        let (old, new) = (Header { generation, phase: from }, Header { generation, phase: to });
+        #[cfg(all(slotwise_loom, test))]
+        if (bug(Bug::ReleaseWithoutCas) && to == Phase::Closing)
+            || (bug(Bug::PublishWithoutCas) && to == Phase::Live)
+        {
+            let now = self.header();
+            if to == Phase::Closing && now != old {
+                return Err(now);
+            }
+            self.header.store(new.bits(), Ordering::Release);
+            return Ok(());
+        }
+        self.header
+            .compare_exchange(old.bits(), new.bits(), Ordering::AcqRel, Ordering::Acquire)
+            .map(|_| ())
+            .map_err(Header::from_bits)
+    }
+
+    /// Starts a new use and returns its generation. Only by who owns the free plate. The first
+    /// generation is 1, so that no ticket is zero.
+    #[inline]
+    pub(crate) fn open(&self, id: &[u8]) -> u64 {
+        let generation = self.header().generation.max(1);
+        self.start(id, generation)
+    }
+
+    /// The same for a plate that its new owner has moved to *closing*, straight from one use to
+    /// the next.
+    pub(crate) fn open_next(&self, id: &[u8]) -> u64 {
+        self.start(id, self.header().generation + 1)
+    }
+
+    #[inline]
+    fn start(&self, id: &[u8], generation: u64) -> u64 {
+        if !id.is_empty() {
+            // See "Orderings": the partner is `still`.
+            fence(Ordering::Release);
+            for (word, cell) in words(id).zip(&self.id) {
+                cell.store(word, Ordering::Relaxed);
+            }
+        }
+        self.indexed.store(id.len() as u64, Ordering::Relaxed);
+        let header = Header { generation, phase: Phase::Pending };
+        self.header.store(header.bits(), Ordering::Release);
+        generation
+    }
+
+    /// Ends the use. Only by who closed it or opened it. False: no generation is left, and the
+    /// plate must not be used again.
+    #[inline]
+    pub(crate) fn end(&self, generation: u64) -> bool {
+        let next = if bug(Bug::TicketKeepsGeneration) { generation } else { generation + 1 };
+        let header = Header { generation: next, phase: Phase::Free };
+        self.header.store(header.bits(), Ordering::Release);
+        next < LAST_GENERATION
+    }
+
+    /// Nothing has been written for a later header before what was just read.
+    #[inline]
+    pub(crate) fn still(&self, header: Header) -> bool {
+        fence(Ordering::Acquire);
+        self.header.load(Ordering::Relaxed) == header.bits()
+    }
+
+    /// Whether the plate carries this id and stands for something that is made or being made;
+    /// with the header at which that was so.
+    #[inline]
+    pub(crate) fn carries(&self, id: &[u8]) -> Option<Header> {
+        let header = self.header();
+        // What is being given back holds its id no more.
+        if matches!(header.phase, Phase::Free | Phase::Closing) {
+            return None;
+        }
+        let same = self.indexed.load(Ordering::Relaxed) & 0xff == id.len() as u64
+            && words(id).zip(&self.id).all(|(w, cell)| cell.load(Ordering::Relaxed) == w);
+        (same && self.still(header)).then_some(header)
+    }
+
+    #[inline]
+    pub(crate) fn set_spot(&self, spot: Spot) {
+        let len = self.indexed.load(Ordering::Relaxed) & 0xff;
+        self.indexed.store((spot.bits() + 1) << 8 | len, Ordering::Relaxed);
+    }
+
+    /// Where the id is indexed, if it is. Only by the owner.
+    #[inline]
+    pub(crate) fn spot(&self) -> Option<Spot> {
+        (self.indexed.load(Ordering::Relaxed) >> 8).checked_sub(1).map(Spot::from_bits)
+    }
+
+    /// The id. Only by the owner.
+    pub(crate) fn id(&self) -> Vec<u8> {
+        let len = (self.indexed.load(Ordering::Relaxed) & 0xff) as usize;
+        let bytes = self.id.iter().flat_map(|cell| cell.load(Ordering::Relaxed).to_le_bytes());
+        bytes.take(len).collect()
+    }
+
+    /// While free: the id's words, for its owner to keep something in.
+    pub(crate) fn scratch(&self) -> &[AtomicU64; ID_WORDS] {
+        fence(Ordering::Release);
+        &self.id
+    }
+}
+
+/// An id as words, the last one filled up with zeros.
+#[inline]
+fn words(id: &[u8]) -> impl Iterator<Item = u64> {
+    id.chunks(8).map(|chunk| match chunk.try_into() {
+        Ok(word) => u64::from_le_bytes(word),
+        Err(_) => {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            u64::from_le_bytes(word)
+        }
+    })
+}

@@ -1,0 +1,15 @@
+//! Pure policy over plain data: who may take a request, in what order, and who is best. No
+//! atomics, no clock, no allocation on the way to a placement; every function here has a slow,
+//! obviously right twin in [`naive`] or in the model test.
+
+mod filter;
+pub mod naive;
+pub mod order;
+mod policy;
+mod resources;
+mod score;
+
+pub use filter::{Mismatch, Rank, Traits, Wanted};
+pub use policy::{Policy, UnknownPolicy};
+pub use resources::{Dimension, Free, Resources};
+pub use score::{free_share, weights};

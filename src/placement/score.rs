@@ -1,0 +1,18 @@
+//! How full a worker is.
+
+use super::{Dimension, Free, Resources};
+
+/// What one unit of each dimension weighs: 2^40 / capacity, rounded down; 0 where the worker has
+/// none. Fixed point, so that scores are the same on every machine and cost no division.
+pub fn weights(capacity: &Resources) -> [u64; 3] {
+    Dimension::ALL.map(|d| (1u64 << 40).checked_div(capacity.get(d)).unwrap_or(0))
+}
+
+/// The free share of a worker, summed over dimensions, in units of 2^-40: what tightest fit makes
+/// small and spread makes large, of what a placement leaves. A dimension that is over-committed
+/// counts as nothing free.
+#[inline]
+pub fn free_share(free: Free, weights: [u64; 3]) -> u64 {
+    let free = free.available();
+    free.cpu * weights[0] + free.memory * weights[1] + free.gpus * weights[2]
+}

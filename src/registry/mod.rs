@@ -1,0 +1,191 @@
+//! Workers, classes and selectors: written by one at a time under a lock, read by all without.
+//!
+//! Readers use three things. An id leads to a worker through the same index that the ledger has. A
+//! selector leads to its tiers through a directory that is replaced as a whole when a tier comes or
+//! goes (arc-swap; each thread keeps a cache of it and only compares a pointer). The tiers
+//! themselves are rings of places that the writer changes in place.
+
+mod check;
+mod classes;
+mod constraints;
+mod labels;
+mod name;
+mod views;
+mod worker;
+mod writer;
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use parking_lot::Mutex;
+
+pub use constraints::{Constraints, Selector, SelectorError};
+pub use name::Name;
+pub(crate) use views::{Directory, Facts, Tier, View};
+pub use worker::{WorkerError, WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate};
+pub(crate) use writer::Signal;
+use writer::Writer;
+
+use crate::ledger::{Header, IdIndex, Plate};
+use crate::slots::{Blocks, Count, State, Table};
+use crate::sync::Chunked;
+
+/// Longest name of a pool, label, tenant, machine or GPU type, in bytes.
+pub const MAX_NAME_LEN: usize = 255;
+
+/// Most entries in one list of a selector's constraints.
+pub const MAX_LIST_LEN: usize = 64;
+
+/// What a registry may hold, and its one rule.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) workers: usize,
+    pub(crate) selectors: usize,
+    pub(crate) gpu_separation: bool,
+}
+
+/// What readers share with the writer.
+pub(crate) struct Shared {
+    pub(crate) table: Table,
+    pub(crate) blocks: Blocks,
+    /// Moves of workers between places.
+    pub(crate) moves: Count,
+    /// Registered workers.
+    pub(crate) workers: Count,
+    pub(crate) directory: Arc<ArcSwap<Directory>>,
+    /// By slot; what was there last where nobody is.
+    facts: Chunked<ArcSwapOption<Facts>, 512>,
+    plates: Chunked<Plate, 512>,
+    ids: IdIndex,
+}
+
+impl Shared {
+    fn carrier(&self, slot: u32, id: &[u8]) -> Option<(u32, Header)> {
+        Some((slot, self.plates.get(slot as usize)?.carries(id)?))
+    }
+
+    /// What the worker of this slot is. No lock.
+    pub(crate) fn facts(&self, slot: u32) -> Option<arc_swap::Guard<Option<Arc<Facts>>>> {
+        Some(self.facts.get(slot as usize)?.load())
+    }
+
+    /// The worker of this id. No lock.
+    pub(crate) fn find(&self, id: &[u8]) -> Option<WorkerRef> {
+        if id.is_empty() || id.len() > crate::MAX_ID_LEN {
+            return None;
+        }
+        let (slot, header) = self.ids.find(Self::hash(id), |slot| self.carrier(slot, id))?;
+        let stamp = self.table.get(slot)?.stamp();
+        // The stamp is read while the plate says the same: it is that registration's.
+        let plate = self.plates.get(slot as usize)?;
+        (header.phase == crate::ledger::Phase::Live && plate.still(header))
+            .then_some(WorkerRef { index: slot, incarnation: stamp.incarnation })
+    }
+
+    /// What an id hashes to; see [`crate::Affinity`].
+    fn hash(id: &[u8]) -> u64 {
+        seahash::hash(id)
+    }
+}
+
+/// The registry of one engine.
+pub(crate) struct Registry {
+    pub(crate) shared: Shared,
+    writer: Mutex<Writer>,
+}
+
+impl Registry {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let registry = Registry {
+            shared: Shared {
+                table: Table::new(limits.workers),
+                // A block that is open has a worker on it, and one more may be opened before a
+                // worker that moves has left its own.
+                blocks: Blocks::new(limits.workers + 1),
+                moves: Count::default(),
+                workers: Count::default(),
+                directory: Arc::default(),
+                facts: Chunked::new(limits.workers),
+                plates: Chunked::new(limits.workers),
+                ids: IdIndex::new(limits.workers),
+            },
+            writer: Mutex::new(Writer::new(limits)),
+        };
+        let any = registry.write(|writer, _| writer.select(&Constraints::new()));
+        debug_assert_eq!(any, Ok(Selector::ANY));
+        registry
+    }
+
+    fn write<R>(&self, operation: impl FnOnce(&mut Writer, &Shared) -> R) -> R {
+        let mut writer = self.writer.lock();
+        let result = operation(&mut writer, &self.shared);
+        writer.show(&self.shared);
+        result
+    }
+
+    pub(crate) fn add(
+        &self,
+        specs: impl IntoIterator<Item = WorkerSpec>,
+    ) -> Vec<Result<WorkerRef, WorkerError>> {
+        self.write(|w, shared| specs.into_iter().map(|spec| w.add(shared, spec)).collect())
+    }
+
+    pub(crate) fn update(
+        &self,
+        id: &[u8],
+        update: WorkerUpdate,
+    ) -> Result<WorkerInfo, WorkerError> {
+        self.write(|writer, shared| writer.update(shared, id, update))
+    }
+
+    /// Takes a worker out; `end` ends what was held there before anybody can register anew.
+    pub(crate) fn remove<R>(
+        &self,
+        id: &[u8],
+        end: impl FnOnce(WorkerRef) -> R,
+    ) -> Result<R, WorkerError> {
+        self.write(|writer, shared| writer.remove(shared, id).map(end))
+    }
+
+    pub(crate) fn signal(&self, id: &[u8], signal: Signal) -> Result<WorkerInfo, WorkerError> {
+        self.write(|writer, shared| writer.signal(shared, id, signal))
+    }
+
+    pub(crate) fn select(&self, constraints: &Constraints) -> Result<Selector, SelectorError> {
+        self.write(|writer, _| writer.select(constraints))
+    }
+
+    pub(crate) fn info(&self, worker: WorkerRef) -> Option<WorkerInfo> {
+        let writer = self.writer.lock();
+        let slot = self.shared.table.get(worker.index)?;
+        let current = slot.stamp().incarnation == worker.incarnation
+            && slot.word().state() != State::Removed;
+        current.then(|| writer.info(&self.shared, worker.index))
+    }
+
+    /// All workers, those of one pool, or those on one machine, by index.
+    pub(crate) fn list(&self, which: Listed<'_>) -> Vec<WorkerInfo> {
+        let writer = self.writer.lock();
+        let info = |index| writer.info(&self.shared, index);
+        match which {
+            Listed::All => writer.registered().map(|w| info(w.index)).collect(),
+            Listed::Pool(pool) => writer.in_pool(pool).into_iter().map(info).collect(),
+            Listed::Machine(machine) => writer.on_machine(machine).into_iter().map(info).collect(),
+        }
+    }
+
+    /// The registered workers, kept as they are until `look` is done: no registration, removal,
+    /// update or change of state comes in between. Reservations go on.
+    pub(crate) fn hold_still<R>(&self, look: impl FnOnce(&mut dyn Iterator<Item = WorkerRef>) -> R) -> R {
+        let writer = self.writer.lock();
+        look(&mut writer.registered())
+    }
+}
+
+/// Which workers to list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Listed<'a> {
+    All,
+    Pool(&'a [u8]),
+    Machine(&'a [u8]),
+}

@@ -1,0 +1,174 @@
+//! Views: what a selector sees, tier by tier, ready for a probe.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::classes::ClassTraits;
+use super::{Constraints, Name};
+use crate::placement::{Mismatch, Rank, Wanted, order};
+use crate::slots::{Blocks, Occupant, Ring, Stamp};
+
+/// Workers of equal rank.
+#[derive(Clone)]
+pub(crate) enum Tier {
+    /// Those of whole classes; grows in place.
+    Ring(Arc<Ring>),
+    /// A few, looked up by machine or label.
+    List(Arc<[Occupant]>),
+}
+
+impl Tier {
+    /// Every occupant once, in order, from where `hash` points and round to there, until `visit`
+    /// returns something.
+    #[inline]
+    pub(crate) fn probe<R>(
+        &self,
+        blocks: &Blocks,
+        hash: u64,
+        mut visit: impl FnMut(Occupant) -> Option<R>,
+    ) -> Option<R> {
+        match self {
+            Tier::Ring(ring) => ring.probe(blocks, hash, visit),
+            Tier::List(list) => {
+                let from = order::start(order::second(hash), list.len() as u32) as usize;
+                list[from..].iter().chain(&list[..from]).find_map(|&occupant| visit(occupant))
+            }
+        }
+    }
+
+    /// The blocks of places as they are.
+    pub(crate) fn layout(&self, blocks: &Blocks) -> Vec<Vec<Option<Occupant>>> {
+        match self {
+            Tier::Ring(ring) => ring.layout(blocks),
+            Tier::List(list) => vec![list.iter().copied().map(Some).collect()],
+        }
+    }
+}
+
+/// What one selector sees.
+#[derive(Clone, Default)]
+pub(crate) struct View {
+    /// Its tiers in order of rank, for requests without and with GPUs.
+    pub(crate) tiers: [Box<[Tier]>; 2],
+    /// It names GPU types, so that a request for none means one for 1.
+    pub(crate) names_gpus: bool,
+    /// What it wants, for a worker that the request names itself.
+    pinned: [Option<Arc<Wanted<Name>>>; 2],
+    machine: Option<Name>,
+}
+
+impl View {
+    /// Whether this named worker will do. A request that names its worker skips the pool rule.
+    pub(crate) fn takes(&self, worker: &Facts, gpus: bool) -> bool {
+        let on_machine = self.machine.is_none() || self.machine == worker.machine;
+        let wanted = self.pinned[gpus as usize].as_ref();
+        on_machine && wanted.is_some_and(|w| rank(w, &worker.traits, &worker.own_labels).is_ok())
+    }
+}
+
+/// What a worker is to whoever names it: its class, and what the class does not say.
+pub(crate) struct Facts {
+    pub(crate) stamp: Stamp,
+    pub(super) traits: Arc<ClassTraits>,
+    pub(super) own_labels: Vec<(Name, Name)>,
+    pub(super) machine: Option<Name>,
+}
+
+/// A worker's rank, by its class and the labels that its class does not hold.
+pub(super) fn rank(
+    wanted: &Wanted<Name>,
+    traits: &ClassTraits,
+    own_labels: &[(Name, Name)],
+) -> Result<Rank, Mismatch> {
+    let labels = traits.labels.iter().chain(own_labels);
+    wanted.rank(traits, |key| labels.clone().find(|(k, _)| k == key).map(|(_, v)| v))
+}
+
+/// Views in a page: a directory is copied by pages.
+const PAGE: usize = 64;
+
+/// All views at one time. A copy shares what has not changed.
+#[derive(Clone, Default)]
+pub(crate) struct Directory {
+    pages: Vec<Arc<Vec<Arc<View>>>>,
+}
+
+impl Directory {
+    #[inline]
+    pub(crate) fn view(&self, selector: u32) -> Option<&View> {
+        let page = self.pages.get(selector as usize / PAGE)?;
+        page.get(selector as usize % PAGE).map(|view| &**view)
+    }
+
+    pub(super) fn set(&mut self, selector: u32, view: View) {
+        let (page, at) = (selector as usize / PAGE, selector as usize % PAGE);
+        if page == self.pages.len() {
+            self.pages.push(Arc::default());
+        }
+        let page = Arc::make_mut(&mut self.pages[page]);
+        match page.get_mut(at) {
+            Some(old) => *old = Arc::new(view),
+            None => page.push(Arc::new(view)),
+        }
+    }
+}
+
+/// Where a selector's workers come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// All classes that match.
+    Classes,
+    /// The workers on a machine.
+    Machine(Name),
+    /// The workers that have one of these values of a label that is looked up.
+    Label(Name, Vec<Name>),
+}
+
+/// A selector as the writer keeps it.
+pub(super) struct Selected {
+    /// Without and with GPUs.
+    pub(super) wanted: [Arc<Wanted<Name>>; 2],
+    /// The same for a worker that the request names.
+    pinned: [Arc<Wanted<Name>>; 2],
+    pub(super) constraints: Arc<Constraints>,
+    pub(super) source: Source,
+    /// For [`Source::Classes`]: rank to ring, and how many holes the ring has.
+    pub(super) rings: [BTreeMap<Rank, (Arc<Ring>, usize)>; 2],
+}
+
+impl Selected {
+    pub(super) fn new(constraints: Arc<Constraints>, source: Source, gpu_separation: bool) -> Self {
+        let c = &constraints;
+        let wanted = [false, true].map(|gpus| Wanted {
+            pinned: c.machine.is_some(),
+            tenant: c.tenant.clone(),
+            pools: c.pools.clone(),
+            labels: c.labels.clone(),
+            gpus,
+            gpu_types: c.gpu_types.clone(),
+            accept_preemptable: c.accept_preemptable,
+            gpu_separation,
+        });
+        let pinned = wanted.clone().map(|w| Arc::new(Wanted { pinned: true, ..w }));
+        let wanted = wanted.map(Arc::new);
+        Selected { wanted, pinned, constraints, source, rings: Default::default() }
+    }
+
+    /// The view of a selector that sees whole classes.
+    pub(super) fn ring_view(&self) -> View {
+        let tiers = |rings: &BTreeMap<Rank, (Arc<Ring>, usize)>| {
+            rings.values().map(|(ring, _)| Tier::Ring(Arc::clone(ring))).collect()
+        };
+        self.view([0, 1].map(|gpus| tiers(&self.rings[gpus])))
+    }
+
+    /// The view with these tiers.
+    pub(super) fn view(&self, tiers: [Box<[Tier]>; 2]) -> View {
+        View {
+            tiers,
+            names_gpus: !self.constraints.gpu_types.is_empty(),
+            pinned: self.pinned.clone().map(Some),
+            machine: self.constraints.machine.clone(),
+        }
+    }
+}

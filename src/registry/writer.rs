@@ -1,0 +1,686 @@
+//! What changes workers and selectors. One caller at a time, under the registry's lock; readers
+//! go on beside it.
+//!
+//! Nothing here copies in proportion to the number of workers: trees in place of tables that
+//! rehash, places that stay, rings that grow at the end, a directory copied by pages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::classes::{BlockChange, ClassTraits, Classes, Seat};
+use super::labels::Labels;
+use super::views::{Directory, Facts, Selected, Source, Tier, rank};
+use super::{
+    Constraints, Limits, Name, Selector, SelectorError, Shared, WorkerError, WorkerInfo, WorkerRef,
+    WorkerSpec, WorkerUpdate, check,
+};
+use crate::ledger::{Insert, Phase};
+use crate::placement::{Rank, Resources, Wanted};
+use crate::slots::{BlockRef, Occupant, Ring, Stamp, State};
+
+/// A registered worker. What its class says is not said again here.
+struct Entry {
+    id: Name,
+    seat: Seat,
+    stamp: Stamp,
+    total: Resources,
+    set_aside: Resources,
+    machine: Option<Name>,
+    /// Labels that are looked up, sorted by key.
+    own_labels: Vec<(Name, Name)>,
+    /// The host's readiness signal.
+    ready: bool,
+    /// The operator's intent.
+    cordoned: bool,
+    draining: bool,
+}
+
+impl Entry {
+    fn state(&self) -> State {
+        match (self.draining, self.cordoned, self.ready) {
+            (true, _, _) => State::Draining,
+            (_, true, _) => State::Cordoned,
+            (_, _, true) => State::Ready,
+            (_, _, false) => State::Pending,
+        }
+    }
+
+    fn capacity(&self) -> Resources {
+        less(self.total, self.set_aside)
+    }
+
+    fn occupant(&self, slot: u32) -> Occupant {
+        Occupant { slot, epoch: self.stamp.epoch }
+    }
+}
+
+/// A change of state that a host asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Ready,
+    Unready,
+    Cordon,
+    Uncordon,
+    Drain,
+}
+
+/// Everything that only the writer knows.
+pub(super) struct Writer {
+    entries: BTreeMap<u32, Entry>,
+    next_slot: u32,
+    free_slots: Vec<u32>,
+    classes: Classes,
+    labels: Labels,
+    machines: BTreeMap<Name, BTreeSet<u32>>,
+    selected: Vec<Selected>,
+    by_constraints: BTreeMap<Arc<Constraints>, u32>,
+    /// Selectors that look workers up, by what they look for: machine or label.
+    by_machine: BTreeMap<Name, BTreeSet<u32>>,
+    by_label: BTreeMap<(Name, Name), BTreeSet<u32>>,
+    directory: Directory,
+    /// The directory has changed since it was last shown to readers.
+    unseen: bool,
+    limits: Limits,
+}
+
+impl Writer {
+    pub(super) fn new(limits: Limits) -> Self {
+        Writer {
+            entries: BTreeMap::new(),
+            next_slot: 0,
+            free_slots: Vec::new(),
+            classes: Classes::default(),
+            labels: Labels::default(),
+            machines: BTreeMap::new(),
+            selected: Vec::new(),
+            by_constraints: BTreeMap::new(),
+            by_machine: BTreeMap::new(),
+            by_label: BTreeMap::new(),
+            directory: Directory::default(),
+            unseen: false,
+            limits,
+        }
+    }
+
+    /// Shows readers what has changed. Each operation ends with it.
+    pub(super) fn show(&mut self, shared: &Shared) {
+        if core::mem::take(&mut self.unseen) {
+            shared.directory.store(Arc::new(self.directory.clone()));
+        }
+    }
+
+    // --- workers ---
+
+    pub(super) fn add(
+        &mut self,
+        shared: &Shared,
+        spec: WorkerSpec,
+    ) -> Result<WorkerRef, WorkerError> {
+        check::worker(&spec)?;
+        if shared.find(&spec.id).is_some() {
+            return Err(WorkerError::Duplicate);
+        }
+        let full = WorkerError::TableFull { limit: self.limits.workers };
+        let slot = match self.free_slots.pop() {
+            Some(slot) => slot,
+            None if (self.next_slot as usize) < self.limits.workers => {
+                self.next_slot += 1;
+                self.next_slot - 1
+            }
+            None => return Err(full),
+        };
+        let plate = shared.plates.get_or_grow(slot as usize);
+        let generation = plate.open(&spec.id);
+        let same = |other: u32| if other == slot { None } else { shared.carrier(other, &spec.id) };
+        match shared.ids.insert(Shared::hash(&spec.id), slot, same) {
+            Insert::Mine(spot) => plate.set_spot(spot),
+            // Only this writer enters ids, and it has looked: the index has no cell left.
+            _ => {
+                plate.end(generation);
+                self.free_slots.push(slot);
+                return Err(full);
+            }
+        }
+        let capacity = less(spec.total, spec.set_aside);
+        let state = if spec.pending { State::Pending } else { State::Ready };
+        let stamp = shared.table.open(slot).register(capacity, state);
+        let pending = spec.pending;
+        let attributes = self.note(shared, slot, spec);
+        let seat = self.sit(shared, slot, attributes.traits, stamp.epoch);
+        let entry = Entry {
+            id: attributes.id,
+            seat,
+            stamp,
+            total: attributes.total,
+            set_aside: attributes.set_aside,
+            machine: attributes.machine,
+            own_labels: attributes.own_labels,
+            ready: !pending,
+            cordoned: false,
+            draining: false,
+        };
+        self.entries.insert(slot, entry);
+        self.state_facts(shared, slot);
+        // Live: from here on the id leads to the worker.
+        let _ = plate.advance(generation, Phase::Pending, Phase::Live);
+        shared.workers.rise();
+        for selector in self.lookers(slot) {
+            self.list(selector, None);
+        }
+        Ok(WorkerRef { index: slot, incarnation: stamp.incarnation })
+    }
+
+    pub(super) fn update(
+        &mut self,
+        shared: &Shared,
+        id: &[u8],
+        update: WorkerUpdate,
+    ) -> Result<WorkerInfo, WorkerError> {
+        let slot = shared.find(id).ok_or(WorkerError::Unknown)?.index;
+        let old = self.spec(slot);
+        let new = apply(old.clone(), update);
+        check::worker(&new)?;
+        if new == old {
+            return Ok(self.info(shared, slot));
+        }
+        let traits_differ = |a: &WorkerSpec, b: &WorkerSpec| {
+            let strip = |s: &WorkerSpec| WorkerSpec {
+                total: Resources::ZERO.gpus((s.total.gpus > 0) as u64),
+                set_aside: Resources::ZERO,
+                ..s.clone()
+            };
+            strip(a) != strip(b)
+        };
+        if traits_differ(&old, &new) {
+            self.move_to(shared, slot, new);
+        } else {
+            let entry = self.entries.get_mut(&slot).expect("found by id");
+            (entry.total, entry.set_aside) = (new.total, new.set_aside);
+            let (capacity, state) = (entry.capacity(), entry.state());
+            shared.table.open(slot).revise(capacity, state, None);
+        }
+        Ok(self.info(shared, slot))
+    }
+
+    /// Gives a worker other attributes. See step 3 of the protocol in `slots::places`.
+    fn move_to(&mut self, shared: &Shared, slot: u32, new: WorkerSpec) {
+        let old_stamp = self.entries[&slot].stamp;
+        let mut lookers = self.lookers(slot);
+        // The worker as it was, for lists that may still be read while it moves.
+        let own_labels = self.entries[&slot].own_labels.clone();
+        let was = Was { slot, old_stamp, traits: self.traits(slot), own_labels };
+        self.unnote(slot);
+        let attributes = self.note(shared, slot, new);
+        // Only now: a label of the new ones may have turned, and the worker with it.
+        let old_seat = self.entries[&slot].seat;
+        let stamp = Stamp { epoch: old_stamp.epoch + 1, ..old_stamp };
+        let seat = self.sit(shared, slot, attributes.traits, stamp.epoch);
+        let entry = self.entries.get_mut(&slot).expect("a registered worker");
+        entry.seat = seat;
+        entry.stamp = stamp;
+        (entry.total, entry.set_aside) = (attributes.total, attributes.set_aside);
+        entry.machine = attributes.machine;
+        entry.own_labels = attributes.own_labels;
+        let (capacity, state) = (entry.capacity(), entry.state());
+        lookers.extend(self.lookers(slot));
+        for &selector in &lookers {
+            self.list(selector, Some(&was));
+        }
+        self.show(shared);
+        self.state_facts(shared, slot);
+        shared.moves.rise();
+        shared.table.open(slot).revise(capacity, state, Some(stamp));
+        shared.moves.rise();
+        self.rise_from(shared, slot, old_seat);
+        for &selector in &lookers {
+            self.list(selector, None);
+        }
+    }
+
+    /// Takes a worker out. Returns which registration it was; what was held there is the ledger's
+    /// to end.
+    pub(super) fn remove(&mut self, shared: &Shared, id: &[u8]) -> Result<WorkerRef, WorkerError> {
+        let worker = shared.find(id).ok_or(WorkerError::Unknown)?;
+        let slot = worker.index;
+        shared.table.open(slot).remove();
+        let plate = shared.plates.get_or_grow(slot as usize);
+        let generation = plate.header().generation;
+        // Nobody finds the id any more.
+        let _ = plate.advance(generation, Phase::Live, Phase::Closing);
+        if let Some(spot) = plate.spot() {
+            shared.ids.remove(spot);
+        }
+        shared.workers.fall();
+        shared.facts.get_or_grow(slot as usize).store(None);
+        let lookers = self.lookers(slot);
+        self.unnote(slot);
+        let entry = self.entries.remove(&slot).expect("found by id");
+        self.rise_from(shared, slot, entry.seat);
+        for selector in lookers {
+            self.list(selector, None);
+        }
+        if plate.end(generation) && !entry.stamp.spent() {
+            self.free_slots.push(slot);
+        }
+        Ok(worker)
+    }
+
+    pub(super) fn signal(
+        &mut self,
+        shared: &Shared,
+        id: &[u8],
+        signal: Signal,
+    ) -> Result<WorkerInfo, WorkerError> {
+        let slot = shared.find(id).ok_or(WorkerError::Unknown)?.index;
+        let entry = self.entries.get_mut(&slot).expect("found by id");
+        let before = entry.state();
+        match signal {
+            Signal::Ready => entry.ready = true,
+            Signal::Unready => entry.ready = false,
+            Signal::Cordon => entry.cordoned = true,
+            Signal::Uncordon => (entry.cordoned, entry.draining) = (false, false),
+            Signal::Drain => entry.draining = true,
+        }
+        let (capacity, state) = (entry.capacity(), entry.state());
+        if state != before {
+            shared.table.open(slot).revise(capacity, state, None);
+        }
+        Ok(self.info(shared, slot))
+    }
+
+    // --- attributes ---
+
+    /// Enters a worker's labels and machine, and says what is left for its class.
+    fn note(&mut self, shared: &Shared, slot: u32, spec: WorkerSpec) -> Attributes {
+        let mut turned = Vec::new();
+        for (key, value) in &spec.labels {
+            if self.labels.note(key, value, slot) {
+                turned.push(key.clone());
+            }
+        }
+        if let Some(machine) = &spec.machine {
+            self.machines.entry(machine.clone()).or_default().insert(slot);
+        }
+        for key in turned {
+            self.look_up_from_now_on(shared, &key);
+        }
+        let mut labels = spec.labels;
+        labels.sort();
+        let (own_labels, labels) =
+            labels.into_iter().partition(|(key, _)| self.labels.is_looked_up(key));
+        let name = |name: Name| (!name.is_empty()).then_some(name);
+        Attributes {
+            id: spec.id,
+            total: spec.total,
+            set_aside: spec.set_aside,
+            machine: spec.machine,
+            own_labels,
+            traits: ClassTraits {
+                tenant: spec.tenant,
+                pool: name(spec.pool),
+                labels,
+                gpus: spec.total.gpus > 0,
+                gpu_type: name(spec.gpu_type),
+                tier: spec.tier,
+                priority: spec.priority,
+                requires_selector: spec.requires_selector,
+                preemptable: spec.preemptable,
+            },
+        }
+    }
+
+    /// Shows what a worker is to whoever names it.
+    fn state_facts(&self, shared: &Shared, slot: u32) {
+        let entry = &self.entries[&slot];
+        let facts = Facts {
+            stamp: entry.stamp,
+            traits: Arc::clone(&self.classes.get(entry.seat.class).traits),
+            own_labels: entry.own_labels.clone(),
+            machine: entry.machine.clone(),
+        };
+        shared.facts.get_or_grow(slot as usize).store(Some(Arc::new(facts)));
+    }
+
+    fn unnote(&mut self, slot: u32) {
+        for (key, value) in self.labels_of(slot) {
+            self.labels.forget(&key, &value, slot);
+        }
+        if let Some(machine) = self.entries[&slot].machine.clone() {
+            let slots = self.machines.get_mut(&machine).expect("entered by `note`");
+            slots.remove(&slot);
+            if slots.is_empty() {
+                self.machines.remove(&machine);
+            }
+        }
+    }
+
+    /// A label key has become nearly unique: it leaves the classes of all workers that have it.
+    /// Nothing changes about who matches, so no epoch and no version rises.
+    fn look_up_from_now_on(&mut self, shared: &Shared, key: &Name) {
+        for slot in self.labels.with_key(key) {
+            // The worker that is being entered has no entry yet.
+            let Some(entry) = self.entries.get_mut(&slot) else { continue };
+            let (old_seat, epoch) = (entry.seat, entry.stamp.epoch);
+            let mut traits = (*self.classes.get(old_seat.class).traits).clone();
+            let Some(at) = traits.labels.iter().position(|(k, _)| k == key) else { continue };
+            entry.own_labels.push(traits.labels.remove(at));
+            entry.own_labels.sort();
+            self.entries.get_mut(&slot).expect("just seen").seat =
+                self.sit(shared, slot, traits, epoch);
+            self.show(shared);
+            shared.moves.rise();
+            self.rise_from(shared, slot, old_seat);
+        }
+        for selector in 0..self.selected.len() as u32 {
+            let constraints = Arc::clone(&self.selected[selector as usize].constraints);
+            if constraints.labels.iter().any(|(k, _)| k == key) {
+                self.source(selector);
+            }
+        }
+    }
+
+    /// A seat in the class of these traits, visible to probes.
+    fn sit(&mut self, shared: &Shared, slot: u32, traits: ClassTraits, epoch: u32) -> Seat {
+        let (class, new) = self.classes.of(traits);
+        if new {
+            self.join_tiers(class);
+        }
+        let (seat, change) = self.classes.sit(&shared.blocks, class, slot);
+        shared.blocks.put(seat.place, Occupant { slot, epoch });
+        if let BlockChange::Opened(block) = change {
+            for (selector, gpus, rank) in self.classes.get(class).part_of.clone() {
+                self.push_block(selector, gpus, rank, block);
+            }
+        }
+        seat
+    }
+
+    /// Leaves a seat.
+    fn rise_from(&mut self, shared: &Shared, slot: u32, seat: Seat) {
+        shared.blocks.clear(seat.place);
+        if let BlockChange::Emptied(block) = self.classes.leave(seat, slot) {
+            for (selector, gpus, rank) in self.classes.get(seat.class).part_of.clone() {
+                let selected = &mut self.selected[selector as usize];
+                let Some((ring, holes)) = selected.rings[gpus].get_mut(&rank) else { continue };
+                *holes += 1;
+                if !ring.pull(block) {
+                    selected.rings[gpus].remove(&rank);
+                    self.directory.set(selector, selected.ring_view());
+                    self.unseen = true;
+                }
+            }
+            self.classes.give_up(&shared.blocks, block);
+        }
+        self.classes.tidy(seat.class);
+    }
+
+    /// Finds the tiers that a new class is part of.
+    fn join_tiers(&mut self, class: u32) {
+        let traits = Arc::clone(&self.classes.get(class).traits);
+        let part_of = self.selected.iter().enumerate().flat_map(|(selector, selected)| {
+            let ranks = if selected.source == Source::Classes {
+                rank_class(&selected.wanted, &traits)
+            } else {
+                [None; 2]
+            };
+            [0, 1].into_iter().filter_map(move |g| Some((selector as u32, g, ranks[g]?)))
+        });
+        self.classes.get_mut(class).part_of = part_of.collect();
+    }
+
+    fn push_block(&mut self, selector: u32, gpus: usize, rank: Rank, block: BlockRef) {
+        let selected = &mut self.selected[selector as usize];
+        let mut new = false;
+        let (ring, holes) = selected.rings[gpus].entry(rank).or_insert_with(|| {
+            new = true;
+            (Arc::new(Ring::new()), 0)
+        });
+        ring.push(block, *holes > 0);
+        *holes = holes.saturating_sub(1);
+        if new {
+            self.directory.set(selector, selected.ring_view());
+            self.unseen = true;
+        }
+    }
+
+    // --- selectors ---
+
+    pub(super) fn select(
+        &mut self,
+        constraints: &Constraints,
+    ) -> Result<Selector, SelectorError> {
+        if let Some(&selector) = self.by_constraints.get(constraints) {
+            return Ok(Selector(selector));
+        }
+        check::constraints(constraints)?;
+        if self.selected.len() >= self.limits.selectors {
+            return Err(SelectorError::TooMany { limit: self.limits.selectors });
+        }
+        let constraints = Arc::new(constraints.clone());
+        let selector = self.selected.len() as u32;
+        let separate = self.limits.gpu_separation;
+        self.selected.push(Selected::new(Arc::clone(&constraints), Source::Classes, separate));
+        self.by_constraints.insert(constraints, selector);
+        self.source(selector);
+        Ok(Selector(selector))
+    }
+
+    /// Decides where a selector's workers come from, and gathers them.
+    fn source(&mut self, selector: u32) {
+        let constraints = Arc::clone(&self.selected[selector as usize].constraints);
+        let label = constraints.labels.iter().find(|(key, _)| self.labels.is_looked_up(key));
+        let source = match (&constraints.machine, label) {
+            (Some(machine), _) => {
+                self.by_machine.entry(machine.clone()).or_default().insert(selector);
+                Source::Machine(machine.clone())
+            }
+            (None, Some((key, values))) => {
+                for value in values {
+                    let key = (key.clone(), value.clone());
+                    self.by_label.entry(key).or_default().insert(selector);
+                }
+                Source::Label(key.clone(), values.clone())
+            }
+            (None, None) => Source::Classes,
+        };
+        let by_class = source == Source::Classes;
+        let was_by_class = self.selected[selector as usize].source == Source::Classes;
+        self.selected[selector as usize].source = source;
+        if by_class {
+            self.gather_classes(selector);
+        } else {
+            if was_by_class {
+                self.selected[selector as usize].rings = Default::default();
+                for class in self.classes.iter().map(|(i, _)| i).collect::<Vec<_>>() {
+                    self.classes.get_mut(class).part_of.retain(|(s, ..)| *s != selector);
+                }
+            }
+            self.list(selector, None);
+        }
+    }
+
+    fn gather_classes(&mut self, selector: u32) {
+        let selected = &self.selected[selector as usize];
+        let matching: Vec<_> = (self.classes.iter())
+            .map(|(class, c)| (class, rank_class(&selected.wanted, &c.traits)))
+            .collect();
+        for (class, ranks) in matching {
+            for (gpus, rank) in ranks.into_iter().enumerate() {
+                let Some(rank) = rank else { continue };
+                let class = self.classes.get_mut(class);
+                class.part_of.push((selector, gpus, rank));
+                for block in class.blocks().collect::<Vec<_>>() {
+                    self.push_block(selector, gpus, rank, block);
+                }
+            }
+        }
+        self.directory.set(selector, self.selected[selector as usize].ring_view());
+        self.unseen = true;
+    }
+
+    /// Selectors that look this worker up.
+    fn lookers(&self, slot: u32) -> BTreeSet<u32> {
+        let machine = self.entries[&slot].machine.as_ref();
+        let by_machine = machine.and_then(|m| self.by_machine.get(m)).into_iter().flatten();
+        let labels = self.entries[&slot].own_labels.iter();
+        let by_label = labels.filter_map(|pair| self.by_label.get(pair)).flatten();
+        by_machine.chain(by_label).copied().collect()
+    }
+
+    /// Makes the lists of a selector that looks its workers up. `was`: a worker that is moving, as
+    /// it was, which is listed both ways until it has moved.
+    fn list(&mut self, selector: u32, was: Option<&Was>) {
+        let selected = &self.selected[selector as usize];
+        let slots: BTreeSet<u32> = match &selected.source {
+            Source::Classes => return,
+            Source::Machine(machine) => self.machines.get(machine).cloned().unwrap_or_default(),
+            Source::Label(key, values) => {
+                values.iter().flat_map(|value| self.labels.with(key, value)).collect()
+            }
+        };
+        let tiers = [0, 1].map(|gpus| {
+            let wanted = &selected.wanted[gpus];
+            let mut by_rank = BTreeMap::<Rank, Vec<Occupant>>::new();
+            for slot in slots.iter().copied() {
+                let Some(entry) = self.entries.get(&slot) else { continue };
+                let traits = &self.classes.get(entry.seat.class).traits;
+                if let Ok(rank) = rank(wanted, traits, &entry.own_labels) {
+                    by_rank.entry(rank).or_default().push(entry.occupant(slot));
+                }
+            }
+            if let Some(was) = was {
+                let occupant = Occupant { slot: was.slot, epoch: was.old_stamp.epoch };
+                if let Ok(rank) = rank(wanted, &was.traits, &was.own_labels) {
+                    by_rank.entry(rank).or_default().push(occupant);
+                }
+            }
+            by_rank.into_values().map(|list| Tier::List(list.into())).collect()
+        });
+        self.directory.set(selector, selected.view(tiers));
+        self.unseen = true;
+    }
+
+    // --- reading ---
+
+    fn traits(&self, slot: u32) -> ClassTraits {
+        (*self.classes.get(self.entries[&slot].seat.class).traits).clone()
+    }
+
+    fn labels_of(&self, slot: u32) -> Vec<(Name, Name)> {
+        let entry = &self.entries[&slot];
+        let mut labels = self.classes.get(entry.seat.class).traits.labels.clone();
+        labels.extend(entry.own_labels.iter().cloned());
+        labels.sort();
+        labels
+    }
+
+    fn spec(&self, slot: u32) -> WorkerSpec {
+        let entry = &self.entries[&slot];
+        let traits = self.traits(slot);
+        WorkerSpec {
+            id: entry.id.clone(),
+            total: entry.total,
+            set_aside: entry.set_aside,
+            gpu_type: traits.gpu_type.unwrap_or_default(),
+            pool: traits.pool.unwrap_or_default(),
+            priority: traits.priority,
+            tier: traits.tier,
+            labels: self.labels_of(slot),
+            tenant: traits.tenant,
+            machine: entry.machine.clone(),
+            requires_selector: traits.requires_selector,
+            preemptable: traits.preemptable,
+            pending: !entry.ready,
+        }
+    }
+
+    pub(super) fn info(&self, shared: &Shared, slot: u32) -> WorkerInfo {
+        let spec = self.spec(slot);
+        let word = shared.table.open(slot).word();
+        let incarnation = self.entries[&slot].stamp.incarnation;
+        WorkerInfo {
+            id: spec.id,
+            worker: WorkerRef { index: slot, incarnation },
+            version: word.version(),
+            state: word.state(),
+            total: spec.total,
+            set_aside: spec.set_aside,
+            free: word.free(),
+            gpu_type: spec.gpu_type,
+            pool: spec.pool,
+            priority: spec.priority,
+            tier: spec.tier,
+            labels: spec.labels,
+            tenant: spec.tenant,
+            machine: spec.machine,
+            requires_selector: spec.requires_selector,
+            preemptable: spec.preemptable,
+        }
+    }
+
+    pub(super) fn registered(&self) -> impl Iterator<Item = WorkerRef> + '_ {
+        self.entries
+            .iter()
+            .map(|(&index, e)| WorkerRef { index, incarnation: e.stamp.incarnation })
+    }
+
+    pub(super) fn in_pool(&self, pool: &[u8]) -> BTreeSet<u32> {
+        let of_pool = |traits: &ClassTraits| traits.pool.as_deref().unwrap_or_default() == pool;
+        let classes = self.classes.iter().filter(|(_, class)| of_pool(&class.traits));
+        classes.flat_map(|(_, class)| class.members.iter().copied()).collect()
+    }
+
+    pub(super) fn on_machine(&self, machine: &[u8]) -> BTreeSet<u32> {
+        self.machines.get(machine).cloned().unwrap_or_default()
+    }
+}
+
+/// A specification taken apart.
+struct Attributes {
+    id: Name,
+    total: Resources,
+    set_aside: Resources,
+    machine: Option<Name>,
+    own_labels: Vec<(Name, Name)>,
+    traits: ClassTraits,
+}
+
+/// A worker before it moves.
+struct Was {
+    slot: u32,
+    old_stamp: Stamp,
+    traits: ClassTraits,
+    own_labels: Vec<(Name, Name)>,
+}
+
+fn rank_class(wanted: &[Arc<Wanted<Name>>; 2], traits: &ClassTraits) -> [Option<Rank>; 2] {
+    [0, 1].map(|gpus| rank(&wanted[gpus], traits, &[]).ok())
+}
+
+fn less(total: Resources, aside: Resources) -> Resources {
+    Resources {
+        cpu: total.cpu - aside.cpu,
+        memory: total.memory - aside.memory,
+        gpus: total.gpus - aside.gpus,
+    }
+}
+
+fn apply(spec: WorkerSpec, update: WorkerUpdate) -> WorkerSpec {
+    let mut labels = update.labels.unwrap_or(spec.labels);
+    labels.sort();
+    labels.dedup_by(|a, b| a.0 == b.0);
+    WorkerSpec {
+        total: update.total.unwrap_or(spec.total),
+        set_aside: update.set_aside.unwrap_or(spec.set_aside),
+        gpu_type: update.gpu_type.unwrap_or(spec.gpu_type),
+        pool: update.pool.unwrap_or(spec.pool),
+        priority: update.priority.unwrap_or(spec.priority),
+        tier: update.tier.unwrap_or(spec.tier),
+        labels,
+        tenant: update.tenant.unwrap_or(spec.tenant),
+        machine: update.machine.unwrap_or(spec.machine),
+        requires_selector: update.requires_selector.unwrap_or(spec.requires_selector),
+        preemptable: update.preemptable.unwrap_or(spec.preemptable),
+        ..spec
+    }
+}

@@ -1,0 +1,319 @@
+//! The slot word: free capacity, lifecycle state and version, changed together or not at all.
+//!
+//! ```text
+//! bit   0        24           52       61      64                  128
+//!       | cpu 24 | memory 28  | gpus 9 | state | version 64        |     128-bit instance
+//! ```
+//!
+//! The three amounts are what is *free*, and signed: a host may lower a worker's total under what
+//! is held there, and then free is less than nothing until enough has been released. That keeps
+//! `free + held = total` exact in every state, in one word. A field holds its value plus half its
+//! range, so that a value in range never borrows from its neighbour and taking or giving is one
+//! 64-bit subtraction or addition.
+//!
+//! The version is in the same word so that it rises by exactly one with each change, and because
+//! it never repeats it also settles ABA: a compare-and-swap from a word that was read succeeds
+//! only if nothing at all has happened to the slot in between.
+//!
+//! Everything is written once over [`Layout`]: the 128-bit instance is the product, a 64-bit one
+//! with narrow fields is what loom, which has no 128-bit atomics, checks.
+
+use core::marker::PhantomData;
+
+use super::State;
+use crate::placement::{Free, Resources};
+use crate::sync::{AtomicU64, AtomicU128, Ordering};
+
+/// Where a field lies in the low part of the word. Each is placed after the one before.
+#[derive(Clone, Copy)]
+pub(crate) struct Field {
+    shift: u32,
+    bits: u32,
+}
+
+impl Field {
+    const fn first(bits: u32) -> Field {
+        Field { shift: 0, bits }
+    }
+
+    const fn then(self, bits: u32) -> Field {
+        Field { shift: self.shift + self.bits, bits }
+    }
+
+    const fn end(self) -> u32 {
+        self.shift + self.bits
+    }
+
+    const fn raw(self, low: u64) -> u64 {
+        low >> self.shift & ((1 << self.bits) - 1)
+    }
+
+    /// The value that is stored for zero: half the range.
+    const fn bias(self) -> u64 {
+        1 << (self.bits - 1)
+    }
+
+    const fn signed(self, low: u64) -> i64 {
+        self.raw(low) as i64 - self.bias() as i64
+    }
+
+    const fn place(self, value: u64) -> u64 {
+        value << self.shift
+    }
+}
+
+/// Widths of a word's fields, and the atomic cell that holds such words.
+pub(crate) trait Layout: Sized + Copy + 'static {
+    const CPU: Field;
+    const MEMORY: Field;
+    const GPUS: Field;
+    const STATE: Field;
+    type Cell: WordCell<Self>;
+}
+
+/// An atomic cell for words of one layout.
+pub(crate) trait WordCell<L: Layout>: Default + Send + Sync {
+    fn load(&self) -> Word<L>;
+    /// From exactly `current` to `new`; else what is there.
+    fn compare_exchange(&self, current: Word<L>, new: Word<L>) -> Result<(), Word<L>>;
+    /// Seeded bugs only.
+    fn store(&self, new: Word<L>);
+}
+
+/// The product's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wide;
+
+impl Layout for Wide {
+    const CPU: Field = Field::first(24);
+    const MEMORY: Field = Self::CPU.then(28);
+    const GPUS: Field = Self::MEMORY.then(9);
+    const STATE: Field = Self::GPUS.then(3);
+    type Cell = WideCell;
+}
+
+// The low part is full to the bit, and holds what the public limits promise.
+const _: () = assert!(Wide::STATE.end() == 64);
+const _: () = assert!(Wide::CPU.bias() > Resources::MAX.cpu);
+const _: () = assert!(Wide::MEMORY.bias() > Resources::MAX.memory);
+const _: () = assert!(Wide::GPUS.bias() > Resources::MAX.gpus);
+// A worker of 4,000 cores, 64 TiB and 255 GPUs registers without rounding.
+const _: () = assert!(Resources::MAX.cpu >= 4_000_000 && Resources::MAX.memory >= 64 << 20);
+
+#[derive(Default)]
+pub(crate) struct WideCell(AtomicU128);
+
+impl WideCell {
+    const fn join(word: Word<Wide>) -> u128 {
+        (word.version as u128) << 64 | word.low as u128
+    }
+
+    const fn split(bits: u128) -> Word<Wide> {
+        Word { low: bits as u64, version: (bits >> 64) as u64, layout: PhantomData }
+    }
+}
+
+// Orderings, for every cell: a load acquires what the last change released, so that whoever sees
+// a word sees the stamp, the totals and the records that were written before it. A change is
+// AcqRel: it publishes its own writes to whoever changes the word next and sees all that came
+// before.
+impl WordCell<Wide> for WideCell {
+    #[inline]
+    fn load(&self) -> Word<Wide> {
+        Self::split(self.0.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    fn compare_exchange(&self, current: Word<Wide>, new: Word<Wide>) -> Result<(), Word<Wide>> {
+        let (current, new) = (Self::join(current), Self::join(new));
+        match self.0.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Ok(()),
+            Err(now) => Err(Self::split(now)),
+        }
+    }
+
+    fn store(&self, new: Word<Wide>) {
+        self.0.store(Self::join(new), Ordering::Release);
+    }
+}
+
+/// The word that loom checks: the same fields, narrower, and 36 bits of version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Narrow;
+
+impl Layout for Narrow {
+    const CPU: Field = Field::first(10);
+    const MEMORY: Field = Self::CPU.then(10);
+    const GPUS: Field = Self::MEMORY.then(5);
+    const STATE: Field = Self::GPUS.then(3);
+    type Cell = NarrowCell;
+}
+
+#[derive(Default)]
+pub(crate) struct NarrowCell(AtomicU64);
+
+impl NarrowCell {
+    const LOW: u32 = Narrow::STATE.end();
+
+    const fn join(word: Word<Narrow>) -> u64 {
+        word.version << Self::LOW | word.low
+    }
+
+    const fn split(bits: u64) -> Word<Narrow> {
+        Word { low: bits & ((1 << Self::LOW) - 1), version: bits >> Self::LOW, layout: PhantomData }
+    }
+}
+
+impl WordCell<Narrow> for NarrowCell {
+    fn load(&self) -> Word<Narrow> {
+        Self::split(self.0.load(Ordering::Acquire))
+    }
+
+    fn compare_exchange(&self, cur: Word<Narrow>, new: Word<Narrow>) -> Result<(), Word<Narrow>> {
+        let (current, new) = (Self::join(cur), Self::join(new));
+        match self.0.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Ok(()),
+            Err(now) => Err(Self::split(now)),
+        }
+    }
+
+    fn store(&self, new: Word<Narrow>) {
+        self.0.store(Self::join(new), Ordering::Release);
+    }
+}
+
+/// What a slot's word says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Word<L> {
+    low: u64,
+    version: u64,
+    layout: PhantomData<L>,
+}
+
+impl<L: Layout> Word<L> {
+    pub(crate) fn new(free: Free, state: State, version: u64) -> Self {
+        let biased = |field: Field, value: i64| field.place((value + field.bias() as i64) as u64);
+        let low = biased(L::CPU, free.cpu)
+            | biased(L::MEMORY, free.memory)
+            | biased(L::GPUS, free.gpus)
+            | L::STATE.place(state as u64);
+        Word { low, version, layout: PhantomData }
+    }
+
+    #[inline]
+    pub(crate) fn free(self) -> Free {
+        Free {
+            cpu: L::CPU.signed(self.low),
+            memory: L::MEMORY.signed(self.low),
+            gpus: L::GPUS.signed(self.low),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn state(self) -> State {
+        State::from_bits(L::STATE.raw(self.low))
+    }
+
+    #[inline]
+    pub(crate) fn version(self) -> u64 {
+        self.version
+    }
+
+    #[inline]
+    fn amount(amount: &Resources) -> u64 {
+        L::CPU.place(amount.cpu) | L::MEMORY.place(amount.memory) | L::GPUS.place(amount.gpus)
+    }
+
+    /// With `amount` taken by `changes` reservations. The caller has seen that it fits.
+    #[inline]
+    pub(crate) fn minus(self, amount: &Resources, changes: u64) -> Self {
+        debug_assert!(self.free().fits(amount));
+        let low = self.low - Self::amount(amount);
+        Word { low, version: self.version + changes, layout: PhantomData }
+    }
+
+    /// With `amount` given back by `changes` reservations. It was taken before, so that it fits.
+    #[inline]
+    pub(crate) fn plus(self, amount: &Resources, changes: u64) -> Self {
+        let low = self.low + Self::amount(amount);
+        Word { low, version: self.version + changes, layout: PhantomData }
+    }
+
+    #[cfg(all(slotwise_loom, test))]
+    pub(crate) fn with_low_of(self, other: Self) -> Self {
+        Word { low: other.low, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn free(cpu: u64, memory: u64, gpus: u64) -> impl Strategy<Value = Free> {
+        let signed = |max: u64| -(max as i64)..=max as i64;
+        (signed(cpu), signed(memory), signed(gpus)).prop_map(|(cpu, memory, gpus)| Free {
+            cpu,
+            memory,
+            gpus,
+        })
+    }
+
+    fn state() -> impl Strategy<Value = State> {
+        (0u64..5).prop_map(State::from_bits)
+    }
+
+    fn round_trip<L: Layout>(f: Free, s: State, v: u64) -> (Free, State, u64) {
+        let word = Word::<L>::new(f, s, v);
+        (word.free(), word.state(), word.version())
+    }
+
+    proptest! {
+        #[test]
+        fn wide_round_trips(
+            f in free(Resources::MAX.cpu, Resources::MAX.memory, Resources::MAX.gpus),
+            s in state(),
+            v: u64,
+        ) {
+            prop_assert_eq!(round_trip::<Wide>(f, s, v), (f, s, v));
+            let word = Word::<Wide>::new(f, s, v);
+            prop_assert_eq!(WideCell::split(WideCell::join(word)), word);
+        }
+
+        #[test]
+        fn narrow_round_trips(f in free(511, 511, 15), s in state(), v in 0u64..1 << 36) {
+            prop_assert_eq!(round_trip::<Narrow>(f, s, v), (f, s, v));
+            let word = Word::<Narrow>::new(f, s, v);
+            prop_assert_eq!(NarrowCell::split(NarrowCell::join(word)), word);
+        }
+
+        #[test]
+        fn taking_and_giving_touch_no_other_field(
+            cpu in 0..=Resources::MAX.cpu,
+            memory in 0..=Resources::MAX.memory,
+            gpus in 0..=Resources::MAX.gpus,
+            parts in (0.0..=1.0, 0.0..=1.0, 0.0..=1.0),
+            s in state(),
+        ) {
+            let all = Resources { cpu, memory, gpus };
+            let part = |n: u64, p: f64| (n as f64 * p) as u64;
+            let need = Resources {
+                cpu: part(cpu, parts.0),
+                memory: part(memory, parts.1),
+                gpus: part(gpus, parts.2),
+            };
+            let word = Word::<Wide>::new(all.into(), s, 7);
+            let taken = word.minus(&need, 1);
+            prop_assert_eq!(taken.free(), Free::from(all).minus(&need));
+            prop_assert_eq!((taken.state(), taken.version()), (s, 8));
+            prop_assert_eq!(taken.plus(&need, 1).free(), Free::from(all));
+        }
+    }
+
+    #[test]
+    fn an_over_committed_field_does_not_borrow_from_its_neighbour() {
+        let word = Word::<Wide>::new(Free { cpu: -5, memory: 10, gpus: -255 }, State::Ready, 0);
+        let taken = word.minus(&Resources::new(0, 10), 1);
+        assert_eq!(taken.free(), Free { cpu: -5, memory: 0, gpus: -255 });
+    }
+}

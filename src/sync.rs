@@ -1,0 +1,127 @@
+//! The one place that atomics come from: the standard library and portable-atomic in a build,
+//! loom in a model. Nothing else in the crate names `std::sync::atomic`; a test holds that.
+//!
+//! loom is switched on by `--cfg slotwise_loom` in this crate's own tests, so that the flag does
+//! not reach dependencies that have a loom mode of their own.
+
+#[cfg(not(all(slotwise_loom, test)))]
+mod facade {
+    pub(crate) use core::hint::spin_loop;
+    pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+}
+
+#[cfg(all(slotwise_loom, test))]
+mod facade {
+    pub(crate) use loom::hint::spin_loop;
+    pub(crate) use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+}
+
+pub(crate) use facade::*;
+// loom has no 128-bit atomics: the models run on the 64-bit instance of the slot word, and this
+// one is checked by stress and by the model test on the real CPU.
+pub(crate) use portable_atomic::AtomicU128;
+
+use once_cell::race::OnceBox;
+
+/// The fence between "I have written mine" and "now I read yours", which two threads must both
+/// pass so that at least one of them sees the other. loom models SeqCst fences, not SeqCst loads
+/// and stores, so every such store-load edge in the crate is this one call.
+#[inline]
+pub(crate) fn store_load_fence() {
+    fence(Ordering::SeqCst);
+}
+
+/// An array that grows by whole chunks of `N` and whose elements never move.
+///
+/// Growing is lock-free: racing threads each allocate a chunk, one is kept. Reading is one
+/// pointer load and an index.
+pub(crate) struct Chunked<T, const N: usize> {
+    chunks: Box<[OnceBox<[T; N]>]>,
+}
+
+impl<T: Default, const N: usize> Chunked<T, N> {
+    /// Room for at least `capacity` elements; nothing is allocated for them yet.
+    pub(crate) fn new(capacity: usize) -> Self {
+        const { assert!(N.is_power_of_two()) };
+        Chunked { chunks: (0..capacity.div_ceil(N)).map(|_| OnceBox::new()).collect() }
+    }
+
+    /// The element, if its chunk has been grown.
+    #[inline]
+    pub(crate) fn get(&self, index: usize) -> Option<&T> {
+        self.chunks.get(index / N)?.get().map(|chunk| &chunk[index % N])
+    }
+
+    /// The element, growing its chunk if need be.
+    ///
+    /// # Panics
+    /// If `index` is not below the capacity.
+    #[inline]
+    pub(crate) fn get_or_grow(&self, index: usize) -> &T {
+        let chunk = self.chunks[index / N].get_or_init(|| {
+            let chunk: Box<[T]> = (0..N).map(|_| T::default()).collect();
+            chunk.try_into().unwrap_or_else(|_| unreachable!("a chunk has N elements"))
+        });
+        &chunk[index % N]
+    }
+}
+
+/// Seeded bugs for the loom models: each model must fail with its bug switched on. Outside of
+/// loom tests the question is a constant `false` and costs nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[cfg_attr(not(all(slotwise_loom, test)), allow(dead_code))]
+pub(crate) enum Bug {
+    /// A reservation is written with a store, not a compare-and-swap.
+    TakeWithoutCas = 1,
+    /// A reservation keeps the state that it read before, whatever it is now.
+    TakeIgnoresState,
+    /// A release does not ask which registration it was made on.
+    GiveIgnoresIncarnation,
+    /// An id is entered without a second look at the bucket.
+    InsertWithoutSecondLook,
+    /// A gang's roll-back forgets the last worker.
+    RollBackForgetsOne,
+    /// A ticket's generation stays when its record is used again.
+    TicketKeepsGeneration,
+    /// A release reads the record's state and stores the new one.
+    ReleaseWithoutCas,
+    /// The free list's head carries no tag.
+    FreeListWithoutTag,
+    /// A reservation is published with a store, so that a removal cannot doom it.
+    PublishWithoutCas,
+    /// A moved worker's place is taken without asking for its epoch.
+    TakeIgnoresEpoch,
+}
+
+#[cfg(not(all(slotwise_loom, test)))]
+#[inline(always)]
+pub(crate) const fn bug(_: Bug) -> bool {
+    false
+}
+
+#[cfg(all(slotwise_loom, test))]
+pub(crate) use seeded::bug;
+
+#[cfg(all(slotwise_loom, test))]
+pub(crate) mod seeded {
+    use super::Bug;
+    use std::cell::Cell;
+
+    std::thread_local! {
+        // loom runs all threads of a model on the thread that started it.
+        static ON: Cell<u8> = const { Cell::new(0) };
+    }
+
+    pub(crate) fn bug(bug: Bug) -> bool {
+        ON.get() == bug as u8
+    }
+
+    /// Runs the model with the bug switched on and says whether the model caught it.
+    pub(crate) fn catches(bug: Bug, model: impl FnOnce() + std::panic::UnwindSafe) -> bool {
+        ON.set(bug as u8);
+        let caught = std::panic::catch_unwind(model).is_err();
+        ON.set(0);
+        caught
+    }
+}
