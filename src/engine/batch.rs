@@ -196,7 +196,7 @@ impl Engine {
             if taken < shares {
                 let forget = crate::sync::bug(crate::sync::Bug::RollBackForgetsOne) as usize;
                 for share in &plan.shares[..taken.saturating_sub(forget)] {
-                    self.give(local, share.worker(), &share.take, share.count);
+                    self.give(local, share.candidate.worker(), &share.take, share.count);
                 }
             }
             local.counters.gang_rollbacks.add(1);
@@ -226,7 +226,7 @@ impl Engine {
         }
         for (i, item) in items.iter().enumerate().skip(published + 1) {
             debug_assert!(i > published);
-            let worker = plan.shares[item.share.expect("planned") as usize].worker();
+            let worker = plan.shares[item.share.expect("planned") as usize].candidate.worker();
             self.give(local, worker, &item.checked.query.need, 1);
         }
         let mut at = 0;
@@ -238,7 +238,7 @@ impl Engine {
             // Back to a draft: or somebody has released it, and then it is theirs.
             let recalled = self.ledger.recall(item.draft);
             if recalled {
-                let worker = plan.shares[item.share.expect("planned") as usize].worker();
+                let worker = plan.shares[item.share.expect("planned") as usize].candidate.worker();
                 self.give(local, worker, &item.checked.query.need, 1);
                 results[item.index as usize] = Err(UNDECIDED);
             }
@@ -314,7 +314,7 @@ impl Engine {
         let share = &mut plan.shares[share as usize];
         let version = share.next_version?;
         share.next_version = Some(version + 1);
-        let worker = share.worker();
+        let worker = share.candidate.worker();
         if self.ledger.publish(item.draft, version) {
             return Some(Reservation {
                 ticket: item.draft.ticket(),

@@ -1,7 +1,7 @@
 //! What a thread keeps of an engine for itself, so that nothing of it is shared on the way to a
 //! placement.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(super) struct Local {
     pub(super) magazine: Magazine,
     pub(super) counters: Arc<Counters>,
     /// The directory as this thread last saw it.
-    pub(super) directory: RefCell<Cache<Arc<ArcSwap<Directory>>, Arc<Directory>>>,
+    directory: RefCell<Cache<Arc<ArcSwap<Directory>>, Arc<Directory>>>,
     selectors: RefCell<HashMap<Constraints, Selector>>,
     /// Room for batches, kept from one to the next.
     pub(super) scratch: Cell<Scratch>,
@@ -36,6 +36,12 @@ impl Local {
             selectors: RefCell::default(),
             scratch: Cell::default(),
         }
+    }
+
+    /// The directory, to be loaded: a comparison of pointers while it has not changed.
+    #[inline]
+    pub(super) fn directory(&self) -> RefMut<'_, Cache<Arc<ArcSwap<Directory>>, Arc<Directory>>> {
+        self.directory.borrow_mut()
     }
 
     /// The handle of constraints that were seen before, or `compile`s them.

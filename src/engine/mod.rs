@@ -18,7 +18,6 @@ mod workers;
 
 use std::sync::Arc;
 
-use arc_swap::Cache;
 use parking_lot::Mutex;
 use thread_local::ThreadLocal;
 
@@ -32,7 +31,7 @@ pub use stats::{PROBE_BUCKETS, Stats};
 pub use workers::{Lost, Snapshot};
 
 use crate::ledger::{Batches, Ledger};
-use crate::registry::{Constraints, Limits, Registry, Selector, SelectorError, View};
+use crate::registry::{Constraints, Limits, Registry, Selector, SelectorError};
 use counters::Counters;
 use local::Local;
 
@@ -92,23 +91,19 @@ impl Engine {
     /// What this thread keeps for itself.
     #[inline]
     fn local(&self) -> &Local {
+        match self.locals.get() {
+            Some(local) => local,
+            None => self.first_local(),
+        }
+    }
+
+    #[cold]
+    fn first_local(&self) -> &Local {
         self.locals.get_or(|| {
             let counters = Arc::new(Counters::default());
             self.counters.lock().push(Arc::clone(&counters));
             Local::new(&self.registry.shared.directory, counters)
         })
-    }
-
-    /// Shows `look` the selector's view as it is now.
-    #[inline]
-    fn with_view<R>(
-        &self,
-        local: &Local,
-        selector: Selector,
-        look: impl FnOnce(&View) -> R,
-    ) -> Option<R> {
-        let mut directory: std::cell::RefMut<'_, Cache<_, _>> = local.directory.borrow_mut();
-        directory.load().view(selector.0).map(look)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::select::{Candidate, Planned};
 use crate::placement::{Resources, order};
-use crate::registry::WorkerRef;
 
 /// The part of a batch that goes to one worker, committed as one change.
 #[derive(Clone, Copy, Debug)]
@@ -14,13 +13,6 @@ pub(super) struct Share {
     pub(super) ahead: bool,
     /// While the batch is committed: the version of the next reservation, or that it failed.
     pub(super) next_version: Option<u64>,
-}
-
-impl Share {
-    pub(super) fn worker(&self) -> WorkerRef {
-        let Candidate { slot, stamp } = self.candidate;
-        WorkerRef { index: slot, incarnation: stamp.incarnation }
-    }
 }
 
 /// All shares of a batch, found by worker through a table twice their number.

@@ -3,13 +3,13 @@
 use crossbeam_utils::Backoff;
 
 use super::local::Local;
-use super::select::{Candidate, Nothing, Planned, Query, Walk};
+use super::select::{Candidate, Nothing, Planned, Query, Walk, first_place};
 use super::verdict::refusal;
 use super::{Affinity, Eligible, Engine, Refusal, Request, Reservation, ReserveError};
 use crate::ledger::{Claim, Draft, Holding, Sighting, Ticket};
-use crate::placement::Resources;
-use crate::registry::{Selector, Tier, WorkerRef};
-use crate::slots::{Change, Fence, Refused};
+use crate::placement::{Dimension, Policy, Resources};
+use crate::registry::{Selector, WorkerRef};
+use crate::slots::{Change, Fence, Refused, Wide, Word};
 
 /// How often a request whose id another thread is entering looks again before it says so.
 const LOOKS: u32 = 128;
@@ -35,6 +35,7 @@ impl Engine {
         result
     }
 
+    #[inline(always)]
     fn try_reserve(
         &self,
         local: &Local,
@@ -100,7 +101,7 @@ impl Engine {
     }
 
     /// Everything about a request that can be refused without looking at a worker.
-    #[inline]
+    #[inline(always)]
     pub(super) fn check(
         &self,
         local: &Local,
@@ -116,10 +117,9 @@ impl Engine {
                 .selector(constraints, || self.selector(constraints))
                 .map_err(ReserveError::Constraints)?,
         };
-        let names_gpus = self
-            .with_view(local, selector, |view| view.names_gpus)
-            .ok_or(ReserveError::UnknownSelector)?;
-        if names_gpus && need.gpus == 0 {
+        let mut directory = local.directory();
+        let view = directory.load().view(selector.0).ok_or(ReserveError::UnknownSelector)?;
+        if view.names_gpus && need.gpus == 0 {
             need.gpus = 1;
         }
         if need.is_zero() {
@@ -138,7 +138,7 @@ impl Engine {
 
     /// A record that holds the id, or what holds it already. `own`: a draft that the caller
     /// itself is making, for the same batch.
-    #[inline]
+    #[inline(always)]
     pub(super) fn draft(
         &self,
         local: &Local,
@@ -147,10 +147,24 @@ impl Engine {
         own: impl Fn(Ticket) -> bool,
     ) -> Result<Drafted, ReserveError> {
         let full = ReserveError::LedgerFull { limit: self.ledger.limit() };
-        let draft = self.ledger.draft(&local.magazine, id).ok_or(full)?;
+        let Some(draft) = self.ledger.draft(&local.magazine, id) else { return Err(full) };
         if id.is_empty() {
             return Ok(Drafted::Mine(draft));
         }
+        self.claim(local, draft, id, id_hash, own)
+    }
+
+    /// Makes the draft hold its id, or gives it up.
+    #[inline(never)]
+    fn claim(
+        &self,
+        local: &Local,
+        draft: Draft,
+        id: &[u8],
+        id_hash: u64,
+        own: impl Fn(Ticket) -> bool,
+    ) -> Result<Drafted, ReserveError> {
+        let full = ReserveError::LedgerFull { limit: self.ledger.limit() };
         let refuse = |error| {
             self.ledger.discard(&local.magazine, draft);
             Err(error)
@@ -173,9 +187,8 @@ impl Engine {
         refuse(ReserveError::InFlight)
     }
 
-    /// Walks the selector's tiers as they are now, and again if workers were moving meanwhile, so
-    /// that a worker that fits all the while is found. See `slots::places`.
-    #[inline]
+    /// Walks the selector's tiers as they are now.
+    #[inline(always)]
     pub(super) fn walk<P: Planned, R>(
         &self,
         local: &Local,
@@ -184,52 +197,116 @@ impl Engine {
         mut offer: impl FnMut(Candidate) -> Option<R>,
     ) -> Result<R, Refusal> {
         let shared = &self.registry.shared;
-        let Checked { selector, query, .. } = *checked;
-        let gpus = (query.need.gpus > 0) as usize;
-        let mut walk = Walk { shared, query, planned, probes: 0, stale: false };
+        let moves = shared.moves.get();
+        let mut walk = Walk { shared, query: checked.query, planned, probes: 0, stale: false };
+        let found = {
+            let mut directory = local.directory();
+            let view = directory.load().view(checked.selector.0);
+            view.and_then(|view| walk.run(view.tiers(&checked.query.need), &mut offer))
+        };
+        match found {
+            Some(found) => {
+                local.counters.note_probes(walk.probes);
+                Ok(found)
+            }
+            None => self.walk_again(local, checked, moves, walk, offer),
+        }
+    }
+
+    /// Nothing was found: looks again if workers were moving meanwhile, so that a worker that fits
+    /// all the while is found (see `slots::places`), and says why there is none.
+    #[cold]
+    #[inline(never)]
+    fn walk_again<P: Planned, R>(
+        &self,
+        local: &Local,
+        checked: &Checked,
+        mut moves: u64,
+        mut walk: Walk<'_, P>,
+        mut offer: impl FnMut(Candidate) -> Option<R>,
+    ) -> Result<R, Refusal> {
+        let shared = &self.registry.shared;
+        let mut directory = local.directory();
         let mut again = true;
         let found = loop {
-            let moves = shared.moves.get();
-            walk.stale = false;
-            let mut run = |tiers: &[Tier]| walk.run(tiers, &mut offer);
-            let found = self.with_view(local, selector, |view| run(&view.tiers[gpus])).flatten();
-            if found.is_some() {
-                break found;
-            }
-            if shared.moves.get() != moves {
-                again = true;
+            let now = shared.moves.get();
+            if now != moves {
+                (moves, again) = (now, true);
             } else if walk.stale && again {
                 again = false;
             } else {
                 break None;
             }
+            walk.stale = false;
+            let view = directory.load().view(checked.selector.0);
+            let tiers = view.map_or(&[][..], |view| view.tiers(&checked.query.need));
+            if let Some(found) = walk.run(tiers, &mut offer) {
+                break Some(found);
+            }
         };
         local.counters.note_probes(walk.probes);
         found.ok_or_else(|| {
-            let refuse = |tiers: &[Tier]| refusal(shared, tiers, &query);
-            let view = self.with_view(local, selector, |view| refuse(&view.tiers[gpus]));
-            view.unwrap_or_else(|| refuse(&[]))
+            let view = directory.load().view(checked.selector.0);
+            let tiers = view.map_or(&[][..], |view| view.tiers(&checked.query.need));
+            refusal(shared, tiers, &checked.query)
         })
     }
 
     /// Places a draft on the worker that the policy gives it.
-    #[inline]
+    ///
+    /// Where the first place of the default policy's walk takes it, which is the rule while there
+    /// is room, that is all there is to do; it stands apart from the walk so that the way there is
+    /// short.
+    #[inline(always)]
     pub(super) fn place(
         &self,
         local: &Local,
         draft: Draft,
         checked: &Checked,
     ) -> Result<Reservation, ReserveError> {
-        let Query { need, ahead, .. } = checked.query;
-        self.walk(local, checked, &Nothing, |Candidate { slot, stamp }| {
-            let change = Change::take(Fence::Epoch(stamp.epoch), need, ahead);
-            let worker = WorkerRef { index: slot, incarnation: stamp.incarnation };
-            match self.take(local, draft, worker, &change) {
+        if checked.query.policy == Policy::Affinity {
+            let candidate = {
+                let mut directory = local.directory();
+                let view = directory.load().view(checked.selector.0);
+                view.and_then(|view| first_place(&self.registry.shared, view, &checked.query))
+            };
+            if let Some(candidate) = candidate
+                && let Ok(reservation) = self.take_candidate(local, draft, checked, &candidate)
+            {
+                local.counters.note_probes(1);
+                return Ok(reservation);
+            }
+        }
+        self.place_by_walk(local, draft, checked)
+    }
+
+    #[inline(never)]
+    fn place_by_walk(
+        &self,
+        local: &Local,
+        draft: Draft,
+        checked: &Checked,
+    ) -> Result<Reservation, ReserveError> {
+        self.walk(local, checked, &Nothing, |candidate| {
+            match self.take_candidate(local, draft, checked, &candidate) {
                 Ok(reservation) => Some(Ok(reservation)),
                 Err(Refused::Contended) => Some(Err(ReserveError::Contended)),
                 Err(_) => None,
             }
         })?
+    }
+
+    #[inline(always)]
+    fn take_candidate(
+        &self,
+        local: &Local,
+        draft: Draft,
+        checked: &Checked,
+        candidate: &Candidate,
+    ) -> Result<Reservation, Refused<Wide>> {
+        let Query { need, ahead, .. } = checked.query;
+        let change = Change::take(Fence::Epoch(candidate.stamp.epoch), need, ahead);
+        self.take(local, draft, candidate.worker(), &change, Some(candidate.word))
     }
 
     fn place_on(
@@ -247,13 +324,14 @@ impl Engine {
             let facts = facts.as_ref().filter(|f| f.stamp.incarnation == worker.incarnation);
             let facts = facts.ok_or(ReserveError::UnknownWorker)?;
             let slot = shared.table.get(worker.index).ok_or(ReserveError::UnknownWorker)?;
-            let takes = self.with_view(local, checked.selector, |v| v.takes(facts, need.gpus > 0));
-            if takes != Some(true) {
+            let mut directory = local.directory();
+            let view = directory.load().view(checked.selector.0);
+            if !view.is_some_and(|view| view.takes(facts, need.gpus > 0)) {
                 return Err(Refusal::of_one_not_matching().into());
             }
             let fence = Fence::Epoch(facts.stamp.epoch);
             let change = Change { expected, ..Change::take(fence, need, ahead) };
-            match self.take(local, draft, worker, &change) {
+            match self.take(local, draft, worker, &change, None) {
                 Ok(reservation) => return Ok(reservation),
                 // Moved to another class, or removed: look at what it is now.
                 Err(Refused::Stale) if slot.stamp() != facts.stamp => {}
@@ -280,18 +358,22 @@ impl Engine {
     }
 
     /// Takes capacity for a draft and makes it a reservation.
-    #[inline]
+    #[inline(always)]
     fn take(
         &self,
         local: &Local,
         draft: Draft,
         worker: WorkerRef,
         change: &Change,
-    ) -> Result<Reservation, Refused<crate::slots::Wide>> {
+        seen: Option<Word<Wide>>,
+    ) -> Result<Reservation, Refused<Wide>> {
         let slot = self.registry.shared.table.get(worker.index).ok_or(Refused::Stale)?;
         self.ledger.aim(draft, worker.index, worker.incarnation, &change.take);
         let mut retries = 0;
-        let changed = slot.change(change, &mut retries);
+        let changed = match seen {
+            Some(word) => slot.change_from(word, change, &mut retries),
+            None => slot.change(change, &mut retries),
+        };
         if retries > 0 {
             local.counters.cas_retries.add(retries);
         }
@@ -342,12 +424,12 @@ pub(super) fn existing(ticket: Ticket, holding: Holding) -> Reservation {
 /// Refuses what no worker can have.
 #[inline]
 pub(super) fn check_need(need: &Resources) -> Result<Resources, ReserveError> {
-    match need.first_over(&Resources::MAX) {
-        None => Ok(*need),
-        Some(dimension) => Err(ReserveError::TooLarge {
-            dimension,
-            given: need.get(dimension),
-            limit: Resources::MAX.get(dimension),
-        }),
-    }
+    if need.fits_in(&Resources::MAX) { Ok(*need) } else { Err(too_large(need)) }
+}
+
+#[cold]
+fn too_large(need: &Resources) -> ReserveError {
+    let dimension = need.first_over(&Resources::MAX).unwrap_or(Dimension::Cpu);
+    let (given, limit) = (need.get(dimension), Resources::MAX.get(dimension));
+    ReserveError::TooLarge { dimension, given, limit }
 }

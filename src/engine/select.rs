@@ -2,7 +2,7 @@
 //! offers what fits. The naive twin is `placement::naive`; a test holds the two together.
 
 use crate::placement::{Free, Policy, Resources, free_share, order};
-use crate::registry::{Shared, Tier};
+use crate::registry::{Shared, Tier, View, WorkerRef};
 use crate::slots::{Occupant, Stamp, State, Wide, Word};
 
 /// What is looked for.
@@ -19,6 +19,14 @@ pub(super) struct Query {
 pub(super) struct Candidate {
     pub(super) slot: u32,
     pub(super) stamp: Stamp,
+    /// Its slot's word then: what a swap can start from.
+    pub(super) word: Word<Wide>,
+}
+
+impl Candidate {
+    pub(super) fn worker(&self) -> WorkerRef {
+        WorkerRef { index: self.slot, incarnation: self.stamp.incarnation }
+    }
 }
 
 /// What a batch has planned to take and not taken yet.
@@ -56,27 +64,41 @@ impl<P: Planned> Walk<'_, P> {
         tiers: &[Tier],
         mut offer: impl FnMut(Candidate) -> Option<R>,
     ) -> Option<R> {
-        tiers.iter().find_map(|tier| match self.query.policy {
-            Policy::Affinity => self.first(tier, &mut offer),
-            Policy::FirstFit => self.best(tier, &mut offer, |_, _| 0),
-            Policy::TightestFit => self.best(tier, &mut offer, |left, weights| {
-                free_share(left, weights)
-            }),
-            Policy::Spread => self.best(tier, &mut offer, |left, weights| {
-                u64::MAX - free_share(left, weights)
-            }),
-            Policy::PowerOfTwo => {
-                self.of_two(tier, &mut offer).or_else(|| self.first(tier, &mut offer))
+        for tier in tiers {
+            // The default is apart from the others, so that it is short.
+            let found = if self.query.policy == Policy::Affinity {
+                self.first(tier, &mut offer)
+            } else {
+                self.by_policy(tier, &mut offer)
+            };
+            if found.is_some() {
+                return found;
             }
-        })
+        }
+        None
+    }
+
+    #[inline(never)]
+    fn by_policy<R>(
+        &mut self,
+        tier: &Tier,
+        offer: &mut impl FnMut(Candidate) -> Option<R>,
+    ) -> Option<R> {
+        match self.query.policy {
+            Policy::Affinity => self.first(tier, offer),
+            Policy::FirstFit => self.best(tier, offer, |_, _| 0),
+            Policy::TightestFit => self.best(tier, offer, free_share),
+            Policy::Spread => self.best(tier, offer, |l, w| u64::MAX - free_share(l, w)),
+            Policy::PowerOfTwo => self.of_two(tier, offer).or_else(|| self.first(tier, offer)),
+        }
     }
 
     /// The candidate at this place, if it fits, with what is free there.
-    #[inline]
+    #[inline(always)]
     fn look(&mut self, occupant: Occupant) -> Option<(Candidate, Free)> {
         self.probes += 1;
         let slot = self.shared.table.get(occupant.slot)?;
-        let word: Word<Wide> = slot.word();
+        let word = slot.word();
         let stamp = slot.stamp();
         if stamp.epoch != occupant.epoch {
             self.stale = true;
@@ -87,7 +109,7 @@ impl<P: Planned> Walk<'_, P> {
         }
         let free = word.free().minus(&self.planned.on(occupant.slot));
         free.fits(&self.query.need)
-            .then_some((Candidate { slot: occupant.slot, stamp }, free))
+            .then_some((Candidate { slot: occupant.slot, stamp, word }, free))
     }
 
     /// The first that fits, from the hash's place.
@@ -154,6 +176,21 @@ impl<P: Planned> Walk<'_, P> {
     fn weights(&self, candidate: Candidate) -> [u64; 3] {
         self.shared.table.get(candidate.slot).map_or([0; 3], |slot| slot.weights())
     }
+}
+
+/// The candidate at the very place that the hash points to, if it fits: what [`Policy::Affinity`]
+/// looks at first.
+#[inline(always)]
+pub(super) fn first_place(shared: &Shared, view: &View, query: &Query) -> Option<Candidate> {
+    let tier = view.tiers(&query.need).first()?;
+    let occupant = tier.at(&shared.blocks, query.hash)?;
+    let slot = shared.table.get(occupant.slot)?;
+    let word = slot.word();
+    let stamp = slot.stamp();
+    let fits = stamp.epoch == occupant.epoch
+        && word.state().takes(query.ahead)
+        && word.free().fits(&query.need);
+    fits.then_some(Candidate { slot: occupant.slot, stamp, word })
 }
 
 /// Whether anybody is there at all.

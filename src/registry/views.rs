@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::classes::ClassTraits;
 use super::{Constraints, Name};
-use crate::placement::{Mismatch, Rank, Wanted, order};
+use crate::placement::{Mismatch, Rank, Resources, Wanted, order};
 use crate::slots::{Blocks, Occupant, Ring, Stamp};
 
 /// Workers of equal rank.
@@ -36,6 +36,17 @@ impl Tier {
         }
     }
 
+    /// The occupant of the very place that `hash` points to.
+    #[inline(always)]
+    pub(crate) fn at(&self, blocks: &Blocks, hash: u64) -> Option<Occupant> {
+        match self {
+            Tier::Ring(ring) => ring.at(blocks, hash),
+            Tier::List(list) => {
+                list.get(order::start(order::second(hash), list.len() as u32) as usize).copied()
+            }
+        }
+    }
+
     /// The blocks of places as they are.
     pub(crate) fn layout(&self, blocks: &Blocks) -> Vec<Vec<Option<Occupant>>> {
         match self {
@@ -49,7 +60,7 @@ impl Tier {
 #[derive(Clone, Default)]
 pub(crate) struct View {
     /// Its tiers in order of rank, for requests without and with GPUs.
-    pub(crate) tiers: [Box<[Tier]>; 2],
+    tiers: [Box<[Tier]>; 2],
     /// It names GPU types, so that a request for none means one for 1.
     pub(crate) names_gpus: bool,
     /// What it wants, for a worker that the request names itself.
@@ -58,6 +69,12 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// The tiers for a request of this size.
+    #[inline]
+    pub(crate) fn tiers(&self, need: &Resources) -> &[Tier] {
+        &self.tiers[(need.gpus > 0) as usize]
+    }
+
     /// Whether this named worker will do. A request that names its worker skips the pool rule.
     pub(crate) fn takes(&self, worker: &Facts, gpus: bool) -> bool {
         let on_machine = self.machine.is_none() || self.machine == worker.machine;

@@ -217,6 +217,18 @@ impl Ring {
         (0..len).map(|at| self.block(at, blocks).map_or(Vec::new(), of)).collect()
     }
 
+    /// The occupant of the very place that `hash` points to.
+    #[inline(always)]
+    pub(crate) fn at(&self, blocks: &Blocks, hash: u64) -> Option<Occupant> {
+        let first = order::start(hash, self.len.load(Ordering::Acquire));
+        let (block, generation) = self.block(first, blocks)?;
+        let used = block.used.load(Ordering::Acquire);
+        let at = order::start(order::second(hash), used) as usize;
+        let occupant = Occupant::from_bits(block.places[at].load(Ordering::Acquire))?;
+        // After the place: see step 2.
+        (block.generation.load(Ordering::Acquire) == generation).then_some(occupant)
+    }
+
     /// Every occupant once, in order, from where `hash` points and round to there. `visit` says
     /// whether to stop, and with what.
     #[inline]
@@ -228,39 +240,37 @@ impl Ring {
     ) -> Option<R> {
         let len = self.len.load(Ordering::Acquire);
         let first = order::start(hash, len);
-        let mut from = 0;
-        let mut within = |block: Option<(&Block, u32)>, places: core::ops::Range<usize>| {
-            let (block, generation) = block?;
-            for place in &block.places[places] {
-                let Some(occupant) = Occupant::from_bits(place.load(Ordering::Acquire)) else {
-                    continue;
-                };
-                // After the place: see step 2.
-                if block.generation.load(Ordering::Acquire) != generation {
-                    return None;
+        let mut block = self.block(first, blocks);
+        let used = block.map_or(0, |(b, _)| b.used.load(Ordering::Acquire));
+        let from = order::start(order::second(hash), used) as usize;
+        // The first block from where the hash points, the others, the first one's beginning. One
+        // loop, so that `visit` stands in the code once.
+        let (mut at, mut place, mut end) = (first, from, BLOCK);
+        let mut blocks_left = len;
+        loop {
+            if let Some((b, generation)) = block {
+                while place < end {
+                    let bits = b.places[place].load(Ordering::Acquire);
+                    place += 1;
+                    let Some(occupant) = Occupant::from_bits(bits) else { continue };
+                    // After the place: see step 2.
+                    if b.generation.load(Ordering::Acquire) != generation {
+                        break;
+                    }
+                    if let Some(result) = visit(occupant) {
+                        return Some(result);
+                    }
                 }
-                if let Some(result) = visit(occupant) {
-                    return Some(result);
-                }
             }
-            None
-        };
-        for i in 0..len {
-            let at = if first + i < len { first + i } else { first + i - len };
-            let block = self.block(at, blocks);
-            if i == 0 {
-                let used = block.map_or(0, |(b, _)| b.used.load(Ordering::Acquire));
-                from = order::start(order::second(hash), used) as usize;
+            if blocks_left == 0 {
+                return None;
             }
-            let places = if i == 0 { from..BLOCK } else { 0..BLOCK };
-            if let Some(result) = within(block, places) {
-                return Some(result);
-            }
+            blocks_left -= 1;
+            at = if at + 1 < len { at + 1 } else { 0 };
+            block = self.block(at, blocks);
+            place = 0;
+            end = if blocks_left == 0 { from } else { BLOCK };
         }
-        if from > 0 {
-            return within(self.block(first, blocks), 0..from);
-        }
-        None
     }
 }
 

@@ -164,9 +164,20 @@ impl<L: Layout> Slot<L> {
     /// Races with: any other change (one swap fails and decides anew on what the other left);
     /// a cordon in [`Slot::revise`] (the state is in the word: after it, the swap fails and the
     /// new state refuses); a removal or a move (by the stamp, see the protocol).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn change(&self, change: &Change, retries: &mut u64) -> Result<u64, Refused<L>> {
-        let mut word = self.word.load();
+        self.change_from(self.word.load(), change, retries)
+    }
+
+    /// The same from a word that has been read before. If the slot has changed since, the swap
+    /// says so.
+    #[inline(always)]
+    pub(crate) fn change_from(
+        &self,
+        mut word: Word<L>,
+        change: &Change,
+        retries: &mut u64,
+    ) -> Result<u64, Refused<L>> {
         for _ in 0..MAX_RETRIES {
             if !change.fence.holds(self.stamp()) || word.state() == State::Removed {
                 return Err(Refused::Stale);
@@ -203,7 +214,7 @@ impl<L: Layout> Slot<L> {
     /// Races with [`Slot::remove`] and [`Slot::register`]: either the credit comes first and goes
     /// with the worker, or the word has changed and the stamp that is read then is a new one, or
     /// the state says that nobody is there.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn give(
         &self,
         incarnation: u32,
