@@ -66,6 +66,17 @@ impl<T: Default, const N: usize> Chunked<T, N> {
     }
 }
 
+/// Zeroes that the system hands out page by page as they are touched.
+#[cfg(not(all(slotwise_loom, test)))]
+pub(crate) fn zeroes(len: usize) -> Box<[AtomicU64]> {
+    bytemuck::zeroed_slice_box(len)
+}
+
+#[cfg(all(slotwise_loom, test))]
+pub(crate) fn zeroes(len: usize) -> Box<[AtomicU64]> {
+    (0..len).map(|_| AtomicU64::new(0)).collect()
+}
+
 /// Seeded bugs for the loom models: each model must fail with its bug switched on. Outside of
 /// loom tests the question is a constant `false` and costs nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

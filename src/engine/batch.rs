@@ -49,7 +49,8 @@ impl Engine {
     /// get, with one change a worker.
     ///
     /// A batch that is [`BatchMode::AllOrNothing`] and does not fit leaves every worker as it was:
-    /// the request that failed says why, the others name it as their peer.
+    /// the request that failed says why, the others name it as their peer, also one whose id is
+    /// held from before (and stays so).
     ///
     /// No lock; no allocation once the thread has done a batch of this size.
     pub fn reserve_batch(
@@ -164,11 +165,10 @@ impl Engine {
         let peer = ReserveError::Peer { index: index as u32 };
         for (i, result) in results.iter_mut().enumerate() {
             match result {
-                // Held before the batch came, or made and released by others meanwhile.
-                Ok(_) => {}
                 _ if i == index => *result = Err(error),
-                Err(e) if *e == UNDECIDED => *result = Err(peer),
-                Err(_) => {}
+                Err(e) if *e != UNDECIDED => {}
+                // What its id held before the batch came, it still holds.
+                Ok(_) | Err(_) => *result = Err(peer),
             }
         }
     }

@@ -210,6 +210,8 @@ impl Engine {
     ) -> Vec<Outcome> {
         let index = at as u32;
         let put_back = |(i, step)| match step {
+            // What the id held before the group came, it still holds.
+            Step::Settled(Ok(_)) => Err(GroupError::Reserve(ReserveError::Peer { index })),
             Step::Settled(outcome) => outcome,
             Step::Take(draft, _) => {
                 self.ledger.discard(&local.magazine, draft);

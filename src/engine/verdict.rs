@@ -41,8 +41,10 @@ impl Tally {
             let most = Dimension::ALL.into_iter().max_by_key(|&d| (short[d as usize], 2 - d as u8));
             (Verdict::Busy, most.filter(|&d| short[d as usize] > 0))
         } else {
-            let alone = |d: &Dimension| self.too_small[*d as usize] == self.matching;
-            (Verdict::Never, Dimension::ALL.into_iter().find(alone).filter(|_| self.matching > 0))
+            let to_blame = |d: &Dimension| self.too_small[*d as usize] == self.matching;
+            let mut to_blame = Dimension::ALL.into_iter().filter(to_blame);
+            let first = to_blame.next();
+            (Verdict::Never, first.filter(|_| self.matching > 0 && to_blame.next().is_none()))
         };
         Refusal { verdict, blocking, reasons: r }
     }

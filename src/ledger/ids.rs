@@ -33,7 +33,7 @@
 //! and its partner is the same fence in the other thread's insert. The mark that a bucket has
 //! spilled is set before any entry goes beyond it, so it is covered by the same pair of fences.
 
-use crate::sync::{AtomicU64, Bug, Chunked, Ordering, bug, spin_loop, store_load_fence};
+use crate::sync::{AtomicU64, Bug, Ordering, bug, spin_loop, store_load_fence, zeroes};
 
 #[cfg(not(all(slotwise_loom, test)))]
 const CELLS: usize = 7;
@@ -52,13 +52,8 @@ const TRIES: u32 = 64;
 #[cfg(all(slotwise_loom, test))]
 const TRIES: u32 = 3;
 
-#[repr(align(64))]
-#[derive(Default)]
-struct Bucket {
-    /// Not zero: the bucket has been full, and what did not fit is in the next.
-    spilled: AtomicU64,
-    cells: [AtomicU64; CELLS],
-}
+/// Words in a bucket: a cache line.
+const LINE: usize = 8;
 
 /// Where an entry stands. Positions are ordered: an id's buckets wrap at most once, and two
 /// entries of one id are compared by how far they are from its first bucket.
@@ -117,7 +112,12 @@ impl Entry {
 /// The index. `same(number)` says whether the entry of that number carries the id in question and
 /// is alive, and what the caller wants to know of it.
 pub(crate) struct IdIndex {
-    buckets: Chunked<Bucket, 64>,
+    /// Bucket by bucket: the mark that it has spilled (it has been full, and what did not fit is in
+    /// the next), then its cells. All of it is there from the start, so that entering an id never
+    /// allocates, and costs memory only where it is used.
+    words: Box<[AtomicU64]>,
+    /// The first word that starts a cache line.
+    first: usize,
     mask: u64,
 }
 
@@ -125,11 +125,16 @@ impl IdIndex {
     /// For up to `capacity` ids: at most four in a bucket of seven cells on average.
     pub(crate) fn new(capacity: usize) -> Self {
         let buckets = capacity.div_ceil(4).next_power_of_two();
-        IdIndex { buckets: Chunked::new(buckets), mask: buckets as u64 - 1 }
+        let words = zeroes((buckets + 1) * LINE);
+        let first = words.as_ptr().addr().wrapping_neg() / 8 % LINE;
+        IdIndex { words, first, mask: buckets as u64 - 1 }
     }
 
-    fn bucket(&self, index: u64) -> &Bucket {
-        self.buckets.get_or_grow(index as usize)
+    /// The mark and the cells of a bucket.
+    #[inline]
+    fn bucket(&self, index: u64) -> (&AtomicU64, &[AtomicU64]) {
+        let from = self.first + index as usize * LINE;
+        (&self.words[from], &self.words[from + 1..from + 1 + CELLS])
     }
 
     /// The `distance`-th bucket of this hash.
@@ -142,7 +147,7 @@ impl IdIndex {
     }
 
     fn cell(&self, spot: Spot) -> &AtomicU64 {
-        &self.bucket(spot.0 / 8).cells[(spot.0 % 8) as usize]
+        &self.bucket(spot.0 / 8).1[(spot.0 % 8) as usize]
     }
 
     /// Every cell in which the hash's id can stand, in order: `visit(order, spot, contents)`.
@@ -150,15 +155,15 @@ impl IdIndex {
     fn walk<R>(&self, hash: u64, mut visit: impl FnMut(u64, Spot, u64) -> Option<R>) -> Option<R> {
         for distance in 0..self.reach() {
             let index = self.nth(hash, distance);
-            let bucket = self.bucket(index);
-            for (i, cell) in bucket.cells.iter().enumerate() {
+            let (spilled, cells) = self.bucket(index);
+            for (i, cell) in cells.iter().enumerate() {
                 let spot = Spot(index * 8 + i as u64);
                 let found = visit(distance * 8 + i as u64, spot, cell.load(Ordering::Acquire));
                 if found.is_some() {
                     return found;
                 }
             }
-            if bucket.spilled.load(Ordering::Acquire) == 0 {
+            if spilled.load(Ordering::Acquire) == 0 {
                 break;
             }
         }
@@ -168,9 +173,9 @@ impl IdIndex {
     /// Lets the window reach one bucket further. False if it is at its end.
     fn spill(&self, hash: u64) -> bool {
         (0..self.reach() - 1).any(|distance| {
-            let bucket = self.bucket(self.nth(hash, distance));
-            bucket.spilled.load(Ordering::Acquire) == 0 && {
-                bucket.spilled.store(1, Ordering::Release);
+            let (spilled, _) = self.bucket(self.nth(hash, distance));
+            spilled.load(Ordering::Acquire) == 0 && {
+                spilled.store(1, Ordering::Release);
                 true
             }
         })

@@ -130,10 +130,12 @@ impl Classes {
         (Seat { class, row, place: Place { block, at } }, change)
     }
 
-    /// Leaves a seat.
-    pub(super) fn leave(&mut self, seat: Seat, slot: u32) -> BlockChange {
+    /// Leaves a seat. `stays`: for another one of the same class.
+    pub(super) fn leave(&mut self, seat: Seat, slot: u32, stays: bool) -> BlockChange {
         let class = self.get_mut(seat.class);
-        class.members.remove(&slot);
+        if !stays {
+            class.members.remove(&slot);
+        }
         class.holes.insert((seat.row, seat.place.at));
         let row = &mut class.blocks[seat.row as usize];
         let Some((block, taken)) = row else { return BlockChange::None };

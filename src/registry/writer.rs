@@ -398,7 +398,8 @@ impl Writer {
     /// Leaves a seat.
     fn rise_from(&mut self, shared: &Shared, slot: u32, seat: Seat) {
         shared.blocks.clear(seat.place);
-        if let BlockChange::Emptied(block) = self.classes.leave(seat, slot) {
+        let stays = self.entries.get(&slot).is_some_and(|e| e.seat.class == seat.class);
+        if let BlockChange::Emptied(block) = self.classes.leave(seat, slot, stays) {
             for (selector, gpus, rank) in self.classes.get(seat.class).part_of.clone() {
                 let selected = &mut self.selected[selector as usize];
                 let Some((ring, holes)) = selected.rings[gpus].get_mut(&rank) else { continue };

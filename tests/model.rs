@@ -1,0 +1,86 @@
+//! Random lists of operations give the same answers on the engine and on a naive model: placed,
+//! busy or never, the same worker where the policy is exact, the same errors, versions and free
+//! amounts.
+//!
+//! `PROPTEST_CASES=100000 cargo test --release --test model` is the long run.
+
+mod common;
+#[path = "model/naive.rs"]
+mod naive;
+#[path = "model/ops.rs"]
+mod ops;
+#[path = "model/world.rs"]
+mod world;
+
+use std::collections::HashSet;
+
+use ops::{Ask, Op, asks, ops};
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use slotwise::BatchMode;
+use world::World;
+
+fn config() -> ProptestConfig {
+    // 256 cases, or what PROPTEST_CASES says.
+    ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    }
+}
+
+fn world_after(ops: &[Op]) -> World {
+    let mut world = World::new();
+    ops.iter().for_each(|op| world.apply(op));
+    world
+}
+
+/// No id twice: a batch tells the second one from the first, a sequence does not.
+fn distinct(mut asks: Vec<Ask>) -> Vec<Ask> {
+    let mut seen = HashSet::new();
+    for ask in &mut asks {
+        if !seen.insert(ask.id.clone()) {
+            ask.id.clear();
+        }
+    }
+    asks
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn engine_and_model_give_the_same_answers(ops in ops(60)) {
+        world_after(&ops).finish();
+    }
+
+    #[test]
+    fn independent_batch_is_the_sequence(before in ops(20), asks in asks().prop_map(distinct)) {
+        let (batch, mut sequence) = (world_after(&before), world_after(&before));
+        let (together, _) = batch.engine_batch(None, &asks, BatchMode::Independent);
+        let one_by_one: Vec<_> = asks.iter().map(|ask| sequence.reserve(ask)).collect();
+
+        for (a, b) in together.into_iter().zip(one_by_one) {
+            // Tickets are names: they may differ between two engines.
+            match (a, b) {
+                (Ok(a), Ok(b)) => prop_assert_eq!(
+                    (a.worker, a.version, a.existing),
+                    (b.worker, b.version, b.existing)
+                ),
+                (a, b) => prop_assert_eq!(a.map_err(|e| e.verdict()), b.map_err(|e| e.verdict())),
+            }
+        }
+        prop_assert_eq!(batch.engine.workers(), sequence.engine.workers());
+    }
+
+    #[test]
+    fn failed_gang_leaves_no_trace(before in ops(20), asks in asks()) {
+        let world = world_after(&before);
+        let seen = (world.engine.workers(), world.engine.reservation_count());
+        let (answers, _) = world.engine_batch(None, &asks, BatchMode::AllOrNothing);
+        if answers.iter().any(Result::is_err) {
+            prop_assert!(answers.iter().all(Result::is_err));
+            prop_assert_eq!((world.engine.workers(), world.engine.reservation_count()), seen);
+            prop_assert!(world.engine.audit().is_ok());
+        }
+    }
+}

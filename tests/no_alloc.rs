@@ -1,0 +1,196 @@
+//! Once a thread has warmed up, reserving and releasing allocate nothing.
+
+// A global allocator is an unsafe trait; the library itself needs none of this.
+#![allow(unsafe_code)]
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use common::*;
+use slotwise::{BatchMode, Constraints, Engine, Policy, Request, Ticket};
+
+thread_local! {
+    /// How often this thread has asked for memory: tests run on threads of their own.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() {
+    // A thread that is ending has no counter any more, and nobody to ask for it.
+    let _ = ALLOCATIONS.try_with(|n| n.set(n.get() + 1));
+}
+
+struct Counting;
+
+// SAFETY: every call goes to `System` with the arguments as they came, so that `System`'s promises
+// hold for this allocator because the caller keeps the trait's. The counter has no destructor and
+// is initialised at compile time, so that touching it allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller promises a layout of non-zero size.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller promises a layout of non-zero size.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: the caller promises that the block came from here, that is from `System`, with
+        // this layout, and that the new size is valid.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller promises that the block came from here, that is from `System`, with
+        // this layout.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// How often `work` asked for memory on this thread.
+fn allocations(work: impl FnOnce()) -> u64 {
+    let before = ALLOCATIONS.get();
+    work();
+    ALLOCATIONS.get() - before
+}
+
+/// Runs the round a hundred times to warm up, then a thousand times more without an allocation.
+#[track_caller]
+fn allocates_nothing(mut round: impl FnMut(usize)) {
+    (0..100).for_each(&mut round);
+    let counted = allocations(|| (100..1100).for_each(&mut round));
+    assert_eq!(counted, 0, "allocations in 1,000 rounds");
+}
+
+fn cluster() -> Audited {
+    let cpu = (0..20).map(|k| w(&format!("w{k}"), 16_000, 65_536));
+    let gpus = (0..4).map(|k| gpu(&format!("g{k}"), 16_000, 65_536, "T4", 8).pool("gpu"));
+    engine(cpu.chain(gpus))
+}
+
+/// A 36-byte id, as a UUID has, without allocating.
+fn id(k: usize) -> [u8; 36] {
+    let mut id = *b"3f2b8c1a-0000-4000-8000-000000000000";
+    for (digit, place) in id[28..].iter_mut().zip((0..8).rev()) {
+        *digit = b'0' + (k / 10usize.pow(place) % 10) as u8;
+    }
+    id
+}
+
+#[test]
+fn the_counter_counts() {
+    let counted = allocations(|| {
+        let mut numbers = vec![1u64];
+        numbers.reserve_exact(100);
+        std::hint::black_box(numbers);
+    });
+    assert_eq!(counted, 2);
+    assert_ne!(id(1), id(10));
+}
+
+#[test]
+fn reserve_and_release_by_ticket() {
+    let e = cluster();
+    for policy in Policy::ALL {
+        allocates_nothing(|k| {
+            let request = Request::anonymous(r(100, 100)).policy(policy).hash(k as u64);
+            let placed = e.reserve(&request).expect("room");
+            e.release(placed.ticket).expect("held");
+        });
+    }
+}
+
+#[test]
+fn reserve_and_release_by_id() {
+    let e = cluster();
+    // Many live at once, so that ids are looked up among others.
+    let hold = |k: usize| e.reserve(&Request::new(&id(k), r(10, 10))).expect("room");
+    for k in 1_000_000..1_000_500 {
+        hold(k);
+    }
+    allocates_nothing(|k| {
+        let placed = hold(k);
+        assert!(hold(k).existing);
+        assert_eq!(e.reservation(&id(k)).map(|held| held.ticket), Some(placed.ticket));
+        e.release_id(&id(k)).expect("held");
+        assert!(e.release_id(&id(k)).is_err());
+    });
+}
+
+#[test]
+fn selectors_and_constraints_that_were_used_before() {
+    let e = cluster();
+    let constraints = Constraints::new().pool("gpu").gpu_type("T4").gpu_type("A10G");
+    let selector = e.selector(&constraints).unwrap();
+    allocates_nothing(|k| {
+        let id = id(k);
+        let request = Request::new(&id, r(10, 10));
+        for request in [request.selector(selector), request.constraints(&constraints)] {
+            let placed = e.reserve(&request).expect("room");
+            e.release(placed.ticket).expect("held");
+        }
+    });
+}
+
+#[test]
+fn refusals() {
+    let e = cluster();
+    let full = e.reserve(&Request::new(b"all of one", r(16_000, 1))).unwrap().worker;
+    allocates_nothing(|_| {
+        assert!(e.reserve(&Request::anonymous(r(16_001, 1))).is_err());
+        assert!(e.reserve_on(full, &Request::anonymous(r(1, 1)), None).is_err());
+    });
+}
+
+#[test]
+fn reserve_on_a_named_worker() {
+    let e = cluster();
+    let worker = e.see("w7").worker;
+    allocates_nothing(|k| {
+        let id = id(k);
+        let request = Request::new(&id, r(100, 100));
+        let placed = e.reserve_on(worker, &request, None).expect("room");
+        let released = e.release(placed.ticket).expect("held");
+        let placed = e.reserve_on(worker, &request, released.version).expect("as expected");
+        assert!(e.reserve_on(worker, &Request::anonymous(r(1, 1)), Some(0)).is_err());
+        e.release(placed.ticket).expect("held");
+    });
+}
+
+/// Batches of 16 into vectors that are used again, some with ids and some without.
+fn batches(e: &Engine, mode: BatchMode) {
+    let ids: Vec<[u8; 36]> = (0..16).map(id).collect();
+    let requests: Vec<Request<'_>> = ids
+        .iter()
+        .enumerate()
+        .map(|(k, id)| Request::new(if k % 2 == 0 { id } else { b"" }, r(100, 100)))
+        .collect();
+    let (mut placed, mut released) = (vec![], vec![]);
+    let mut tickets: Vec<Ticket> = Vec::with_capacity(16);
+    allocates_nothing(|_| {
+        e.reserve_batch(&requests, mode, &mut placed);
+        tickets.clear();
+        tickets.extend(placed.iter().map(|placed| placed.expect("room").ticket));
+        e.release_batch(&tickets, &mut released);
+        assert!(released.iter().all(Result::is_ok));
+    });
+}
+
+#[test]
+fn independent_batches() {
+    batches(&cluster(), BatchMode::Independent);
+}
+
+#[test]
+fn all_or_nothing_batches() {
+    batches(&cluster(), BatchMode::AllOrNothing);
+}
