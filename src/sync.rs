@@ -91,6 +91,8 @@ pub(crate) enum Bug {
     GiveIgnoresIncarnation,
     /// An id is entered without a second look at the bucket.
     InsertWithoutSecondLook,
+    /// An id is taken for another's when its record moves on while it is read.
+    LookOnlyOnce,
     /// A gang's roll-back forgets the last worker.
     RollBackForgetsOne,
     /// A ticket's generation stays when its record is used again.

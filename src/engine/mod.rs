@@ -16,6 +16,9 @@ mod stats;
 mod verdict;
 mod workers;
 
+#[cfg(all(slotwise_loom, test))]
+mod loom_tests;
+
 use std::sync::Arc;
 
 use parking_lot::Mutex;

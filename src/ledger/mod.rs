@@ -213,6 +213,7 @@ impl Ledger {
     }
 
     /// What a ticket stands for.
+    #[cfg(all(slotwise_loom, test))]
     pub(crate) fn look(&self, ticket: Ticket) -> Option<Sighting> {
         self.records.get(ticket.index() as usize)?;
         self.sight(ticket.index(), ticket.generation())

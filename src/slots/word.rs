@@ -77,6 +77,7 @@ pub(crate) trait WordCell<L: Layout>: Default + Send + Sync {
     /// From exactly `current` to `new`; else what is there.
     fn compare_exchange(&self, current: Word<L>, new: Word<L>) -> Result<(), Word<L>>;
     /// Seeded bugs only.
+    #[cfg(all(slotwise_loom, test))]
     fn store(&self, new: Word<L>);
 }
 
@@ -132,6 +133,7 @@ impl WordCell<Wide> for WideCell {
         }
     }
 
+    #[cfg(all(slotwise_loom, test))]
     fn store(&self, new: Word<Wide>) {
         self.0.store(Self::join(new), Ordering::Release);
     }
@@ -177,6 +179,7 @@ impl WordCell<Narrow> for NarrowCell {
         }
     }
 
+    #[cfg(all(slotwise_loom, test))]
     fn store(&self, new: Word<Narrow>) {
         self.0.store(Self::join(new), Ordering::Release);
     }
@@ -237,11 +240,6 @@ impl<L: Layout> Word<L> {
     pub(crate) fn plus(self, amount: &Resources, changes: u64) -> Self {
         let low = self.low + Self::amount(amount);
         Word { low, version: self.version + changes, layout: PhantomData }
-    }
-
-    #[cfg(all(slotwise_loom, test))]
-    pub(crate) fn with_low_of(self, other: Self) -> Self {
-        Word { low: other.low, ..self }
     }
 }
 

@@ -1,0 +1,259 @@
+//! The races between slots and ledger, on the 64-bit word, every interleaving of them; each model
+//! beside the seeded bug that it must catch. Run by `make loom`.
+//!
+//! The steps are those of `engine::reserve`, `engine::release`, `engine::batch` and
+//! `engine::workers`, without the registry between them, which takes a lock that is not ours.
+
+use loom::sync::Arc;
+use loom::thread;
+
+use crate::ledger::{Ledger, Magazine, Ticket};
+use crate::placement::{Free, Resources};
+use crate::slots::{Change, Fence, Narrow, Refused, Slot, Stamp, State};
+use crate::sync::{Bug, seeded::catches};
+
+const ONE: Resources = Resources::new(1, 1);
+
+struct World {
+    slots: [Slot<Narrow>; 2],
+    stamps: [Stamp; 2],
+    ledger: Ledger,
+}
+
+/// Two workers with this much each.
+fn world(capacity: u64) -> Arc<World> {
+    let slots = [Slot::default(), Slot::default()];
+    let stamps = [0, 1].map(|i: usize| {
+        let slot: &Slot<Narrow> = &slots[i];
+        slot.register(Resources::new(capacity, capacity), State::Ready)
+    });
+    let ledger = Ledger::new(4);
+    let magazine = Magazine::default();
+    // All records are grown before the threads start.
+    let drafts: Vec<_> = (0..4).map(|_| ledger.draft(&magazine, b"").unwrap()).collect();
+    drafts.into_iter().for_each(|draft| ledger.discard(&magazine, draft));
+    Arc::new(World { slots, stamps, ledger })
+}
+
+impl World {
+    /// As `Engine::take`.
+    fn reserve(&self, at: usize, fence: Fence) -> Result<Ticket, Refused<Narrow>> {
+        let magazine = Magazine::default();
+        let draft = self.ledger.draft(&magazine, b"").expect("there is room");
+        let slot = &self.slots[at];
+        self.ledger.aim(draft, at as u32, slot.stamp().incarnation, &ONE);
+        match slot.change(&Change::take(fence, ONE, false), &mut 0) {
+            Ok(version) if self.ledger.publish(draft, version) => Ok(draft.ticket()),
+            Ok(_) => {
+                slot.give(self.stamps[at].incarnation, &ONE, 1, &mut 0);
+                self.ledger.discard(&magazine, draft);
+                Err(Refused::Stale)
+            }
+            Err(refused) => {
+                self.ledger.discard(&magazine, draft);
+                Err(refused)
+            }
+        }
+    }
+
+    fn fence(&self, at: usize) -> Fence {
+        Fence::Epoch(self.stamps[at].epoch)
+    }
+
+    /// As `Engine::release`.
+    fn release(&self, ticket: Ticket) -> bool {
+        let Ok(holding) = self.ledger.close(ticket) else { return false };
+        let slot = &self.slots[holding.slot as usize];
+        slot.give(holding.incarnation, &holding.amount, 1, &mut 0);
+        self.ledger.finish(&Magazine::default(), ticket);
+        true
+    }
+
+    /// As `Engine::remove_worker`.
+    fn remove(&self, at: usize, incarnation: u32) -> usize {
+        self.slots[at].remove();
+        self.ledger.evict(&Magazine::default(), at as u32, incarnation).len()
+    }
+
+    fn free(&self, at: usize) -> Free {
+        self.slots[at].word().free()
+    }
+
+    fn version(&self, at: usize) -> u64 {
+        self.slots[at].word().version()
+    }
+}
+
+/// Two reservations and room for one: one is made, the version rises by one.
+fn reserve_against_reserve() {
+    loom::model(|| {
+        let world = world(1);
+        let reserve = |world: Arc<World>| move || world.reserve(0, world.fence(0)).is_ok();
+        let other = thread::spawn(reserve(Arc::clone(&world)));
+        let mine = reserve(Arc::clone(&world))();
+        assert!(mine ^ other.join().unwrap(), "one of two is placed");
+        assert_eq!((world.free(0).cpu, world.version(0)), (0, 1));
+    });
+}
+
+#[test]
+fn loom_reserve_against_reserve() {
+    reserve_against_reserve();
+}
+
+#[test]
+fn loom_catches_take_without_cas() {
+    assert!(catches(Bug::TakeWithoutCas, reserve_against_reserve));
+}
+
+/// Once a cordon has returned, nothing is taken.
+fn reserve_against_cordon() {
+    loom::model(|| {
+        let world = world(1);
+        let other = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || world.reserve(0, world.fence(0)).is_ok())
+        };
+        let cordoned = world.slots[0].revise(Resources::new(1, 1), State::Cordoned, None);
+        let placed = other.join().unwrap();
+        let now = world.slots[0].word();
+        assert_eq!(now.state(), State::Cordoned, "a cordon is not lost");
+        assert_eq!(now.free(), cordoned.free(), "something landed behind a cordon");
+        assert_eq!(now.version(), cordoned.version());
+        assert_eq!(placed, now.free().cpu == 0);
+    });
+}
+
+#[test]
+fn loom_reserve_against_cordon() {
+    reserve_against_cordon();
+}
+
+#[test]
+fn loom_catches_take_that_ignores_the_state() {
+    assert!(catches(Bug::TakeIgnoresState, reserve_against_cordon));
+}
+
+/// A release that comes while its worker is removed and registered again credits nothing to the
+/// new one, and the reservation ends once: released, or lost with the worker.
+fn release_against_reregistration() {
+    loom::model(|| {
+        let world = world(2);
+        let ticket = world.reserve(0, world.fence(0)).expect("there is room");
+        let other = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || world.release(ticket))
+        };
+        let lost = world.remove(0, world.stamps[0].incarnation);
+        world.slots[0].register(Resources::new(2, 2), State::Ready);
+        let released = other.join().unwrap();
+        assert!(released ^ (lost == 1), "a reservation ends once");
+        assert_eq!(world.free(0).cpu, 2, "a late release credited a new incarnation");
+    });
+}
+
+#[test]
+fn loom_release_against_reregistration() {
+    release_against_reregistration();
+}
+
+#[test]
+fn loom_catches_give_that_ignores_the_incarnation() {
+    assert!(catches(Bug::GiveIgnoresIncarnation, release_against_reregistration));
+}
+
+/// A reservation that is made while its worker is removed: made before and lost with it, or not
+/// made. Nothing is left behind on a worker that is gone.
+fn reserve_against_remove() {
+    loom::model(|| {
+        let world = world(1);
+        let other = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || world.reserve(0, world.fence(0)))
+        };
+        let lost = world.remove(0, world.stamps[0].incarnation);
+        let placed = other.join().unwrap();
+        if let Ok(ticket) = placed {
+            assert!(!world.release(ticket), "a reservation outlived its worker");
+        }
+        assert_eq!(placed.is_ok(), lost == 1, "lost is what was placed");
+    });
+}
+
+#[test]
+fn loom_reserve_against_remove() {
+    reserve_against_remove();
+}
+
+#[test]
+fn loom_catches_publish_without_cas() {
+    assert!(catches(Bug::PublishWithoutCas, reserve_against_remove));
+}
+
+/// A worker that has moved to another class is not taken by who found it in the old one, once the
+/// move has returned.
+fn reserve_against_move() {
+    loom::model(|| {
+        let world = world(1);
+        let other = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || world.reserve(0, world.fence(0)).is_ok())
+        };
+        let moved = Stamp { epoch: world.stamps[0].epoch + 1, ..world.stamps[0] };
+        let word = world.slots[0].revise(Resources::new(1, 1), State::Ready, Some(moved));
+        let placed = other.join().unwrap();
+        assert_eq!(placed, word.free().cpu == 0, "placed by a stale place after the move");
+        assert_eq!(world.version(0), word.version());
+    });
+}
+
+#[test]
+fn loom_reserve_against_move() {
+    reserve_against_move();
+}
+
+#[test]
+fn loom_catches_take_that_ignores_the_epoch() {
+    assert!(catches(Bug::TakeIgnoresEpoch, reserve_against_move));
+}
+
+/// Two gangs of two workers each, in opposite order, and room for one: at most one is placed, and
+/// what a gang that failed had taken is back. As `Engine::place_gang`, one plan.
+fn gang_roll_back() {
+    loom::model(|| {
+        let world = world(1);
+        let gang = |world: Arc<World>, order: [usize; 2]| {
+            move || {
+                let take = |at: usize| {
+                    let change = Change::take(world.fence(at), ONE, false);
+                    world.slots[at].change(&change, &mut 0).is_ok()
+                };
+                let taken = order.iter().take_while(|&&at| take(at)).count();
+                if taken == 2 {
+                    return true;
+                }
+                let forget = crate::sync::bug(Bug::RollBackForgetsOne) as usize;
+                for &at in &order[..taken.saturating_sub(forget)] {
+                    world.slots[at].give(world.stamps[at].incarnation, &ONE, 1, &mut 0);
+                }
+                false
+            }
+        };
+        let other = thread::spawn(gang(Arc::clone(&world), [1, 0]));
+        let mine = gang(Arc::clone(&world), [0, 1])();
+        let theirs = other.join().unwrap();
+        assert!(!(mine && theirs), "room for one");
+        let left = if mine || theirs { 0 } else { 1 };
+        assert_eq!([0, 1].map(|at| world.free(at).cpu), [left; 2], "a gang left something behind");
+    });
+}
+
+#[test]
+fn loom_gang_roll_back() {
+    gang_roll_back();
+}
+
+#[test]
+fn loom_catches_roll_back_that_forgets() {
+    assert!(catches(Bug::RollBackForgetsOne, gang_roll_back));
+}
