@@ -41,14 +41,14 @@ mod slots;
 mod sync;
 
 pub use engine::{
-    Affinity, Audit, BatchMode, Config, ConfigError, Eligible, Engine, Group, GroupDone, GroupError,
-    GroupOp, Imbalance, Lost, PROBE_BUCKETS, Reasons, Refusal, ReleaseError, Released, Request,
-    Reservation, ReserveError, Snapshot, Stats, Verdict,
+    Affinity, Audit, BatchMode, Config, ConfigError, Eligible, Engine, Group, GroupDone,
+    GroupError, GroupOp, Imbalance, Lost, PROBE_BUCKETS, Reasons, Refusal, ReleaseError, Released,
+    Request, Reservation, ReserveError, Snapshot, Stats, Verdict,
 };
 pub use ledger::{MAX_ID_LEN, Ticket};
 pub use placement::{Dimension, Free, Policy, Resources, UnknownPolicy};
 pub use registry::{
-    Constraints, MAX_LIST_LEN, MAX_NAME_LEN, Name, Selector, SelectorError, WorkerError, WorkerInfo,
-    WorkerRef, WorkerSpec, WorkerUpdate,
+    Constraints, MAX_LIST_LEN, MAX_NAME_LEN, Name, Selector, SelectorError, WorkerError,
+    WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate,
 };
 pub use slots::State;

@@ -95,6 +95,14 @@ pub(crate) enum Bug {
     LookOnlyOnce,
     /// A gang's roll-back forgets the last worker.
     RollBackForgetsOne,
+    /// A record that was in a gang once follows its leader in its next use too.
+    MemberFollowsForEver,
+    /// A record that is used again still says where it was before.
+    StaleAim,
+    /// A reservation is opened again without a look at its worker.
+    ReopenWithoutLook,
+    /// A removal dooms the member of a gang by itself, not through the leader.
+    DoomIgnoresLeader,
     /// A ticket's generation stays when its record is used again.
     TicketKeepsGeneration,
     /// A release reads the record's state and stores the new one.

@@ -103,9 +103,7 @@ impl Engine {
             let (Some(slot), Some(before)) = (table.get(worker.index), before) else { continue };
             let books = books.get(&worker.index).copied().unwrap_or_default();
             let (free, capacity) = (before.free(), slot.capacity());
-            let gap = |d: Dimension| {
-                capacity.get(d) as i64 - free.get(d) - books.held[d as usize]
-            };
+            let gap = |d: Dimension| capacity.get(d) as i64 - free.get(d) - books.held[d as usize];
             let missing = Dimension::ALL.map(gap);
             let settled = before == slot.word() && !books.moving;
             let over_credited =

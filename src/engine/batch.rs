@@ -9,7 +9,7 @@
 //!    does not fit any more: independent requests are placed anew, one by one; an all-or-nothing
 //!    batch gives back the shares that it has taken and plans again, a bounded number of times.
 //!    Between taking and giving back, those shares may be seen as held.
-//! 4. The records are published.
+//! 4. The records are published; those of an all-or-nothing batch by one step for all.
 
 use crossbeam_utils::Backoff;
 
@@ -32,6 +32,8 @@ struct Item {
     index: u32,
     /// Its worker's share of the plan.
     share: Option<u32>,
+    /// The version that it made, once its share is taken.
+    version: u64,
 }
 
 /// Room for a batch, kept by the thread from one to the next.
@@ -177,7 +179,22 @@ impl Engine {
     fn place_gang(
         &self,
         local: &Local,
-        items: &mut Vec<Item>,
+        items: &mut [Item],
+        plan: &mut Plan,
+        results: &mut Results,
+    ) -> Result<(), (usize, ReserveError)> {
+        self.ledger.bind(items.iter().map(|item| item.draft));
+        let placed = self.place_bound(local, items, plan, results);
+        if placed.is_err() {
+            self.ledger.unbind(items.iter().map(|item| item.draft));
+        }
+        placed
+    }
+
+    fn place_bound(
+        &self,
+        local: &Local,
+        items: &mut [Item],
         plan: &mut Plan,
         results: &mut Results,
     ) -> Result<(), (usize, ReserveError)> {
@@ -190,14 +207,11 @@ impl Engine {
             }
             let shares = plan.shares.len();
             let taken = (0..shares).take_while(|&n| self.take_share(local, plan, n)).count();
-            if taken == shares && self.publish_gang(local, items, plan, results) {
+            if taken == shares && self.publish_gang(items, plan, results) {
                 return Ok(());
             }
-            if taken < shares {
-                let forget = crate::sync::bug(crate::sync::Bug::RollBackForgetsOne) as usize;
-                for share in &plan.shares[..taken.saturating_sub(forget)] {
-                    self.give(local, share.candidate.worker(), &share.take, share.count);
-                }
+            for share in &plan.shares[..taken] {
+                self.give(local, share.candidate.worker(), &share.take, share.count);
             }
             local.counters.gang_rollbacks.add(1);
             backoff.spin();
@@ -205,46 +219,27 @@ impl Engine {
         Err((items.first().map_or(0, |item| item.index as usize), ReserveError::Contended))
     }
 
-    /// Publishes all, or takes back what it can: an item whose worker was removed before it was
-    /// published fails the gang. Items that others have released by then stay as they are.
-    fn publish_gang(
-        &self,
-        local: &Local,
-        items: &mut Vec<Item>,
-        plan: &mut Plan,
-        results: &mut Results,
-    ) -> bool {
-        let mut published = 0;
+    /// Step 4 for a gang. False: a worker was removed after its share was taken.
+    fn publish_gang(&self, items: &mut [Item], plan: &mut Plan, results: &mut Results) -> bool {
+        for item in items.iter_mut() {
+            let share = &mut plan.shares[item.share.expect("planned") as usize];
+            let version = share.next_version.expect("taken");
+            share.next_version = Some(version + 1);
+            item.version = version;
+        }
+        if !self.ledger.publish_gang(items.iter().map(|item| (item.draft, item.version))) {
+            return false;
+        }
         for item in items.iter() {
-            let share = item.share.expect("planned");
-            let Some(reservation) = self.publish(local, item, plan, share) else { break };
-            results[item.index as usize] = Ok(reservation);
-            published += 1;
+            let share = &plan.shares[item.share.expect("planned") as usize];
+            results[item.index as usize] = Ok(Reservation {
+                ticket: item.draft.ticket(),
+                worker: share.candidate.worker(),
+                version: item.version,
+                existing: false,
+            });
         }
-        if published == items.len() {
-            return true;
-        }
-        for (i, item) in items.iter().enumerate().skip(published + 1) {
-            debug_assert!(i > published);
-            let worker = plan.shares[item.share.expect("planned") as usize].candidate.worker();
-            self.give(local, worker, &item.checked.query.need, 1);
-        }
-        let mut at = 0;
-        items.retain(|item| {
-            at += 1;
-            if at > published {
-                return true;
-            }
-            // Back to a draft: or somebody has released it, and then it is theirs.
-            let recalled = self.ledger.recall(item.draft);
-            if recalled {
-                let worker = plan.shares[item.share.expect("planned") as usize].candidate.worker();
-                self.give(local, worker, &item.checked.query.need, 1);
-                results[item.index as usize] = Err(UNDECIDED);
-            }
-            recalled
-        });
-        false
+        true
     }
 
     /// Step 1. Results hold what is decided already; the rest is in `items`.
@@ -263,7 +258,13 @@ impl Engine {
             });
             results.push(match drafted {
                 Ok((checked, Drafted::Mine(draft))) => {
-                    items.push(Item { draft, checked, index: index as u32, share: None });
+                    items.push(Item {
+                        draft,
+                        checked,
+                        index: index as u32,
+                        share: None,
+                        version: 0,
+                    });
                     Err(UNDECIDED)
                 }
                 Ok((_, Drafted::Held(held))) => {
@@ -276,12 +277,7 @@ impl Engine {
     }
 
     /// Step 2 for one request: where it goes.
-    fn plan_one(
-        &self,
-        local: &Local,
-        item: &Item,
-        plan: &mut Plan,
-    ) -> Result<u32, ReserveError> {
+    fn plan_one(&self, local: &Local, item: &Item, plan: &mut Plan) -> Result<u32, ReserveError> {
         let query = &item.checked.query;
         let candidate = self.walk(local, &item.checked, plan, Some)?;
         let share = plan.add(candidate, &query.need, query.ahead);

@@ -7,7 +7,7 @@ use super::{
     Engine, Group, GroupDone, GroupError, GroupOp, Refusal, ReleaseError, Released, Reservation,
     ReserveError,
 };
-use crate::ledger::{Draft, Ticket};
+use crate::ledger::{Draft, Sighting, Ticket};
 use crate::placement::Resources;
 use crate::registry::WorkerRef;
 use crate::slots::{Change, Fence, Refused};
@@ -28,6 +28,10 @@ impl Engine {
     /// the worker is as it was. Releases count before reservations. One list of results a group,
     /// in order. No selector applies, only the worker's state and what is free. Allocates the
     /// results; no lock.
+    ///
+    /// A worker that is removed while its group is being done takes along what was held: releases
+    /// are then done all the same, with no version, and reservations are not
+    /// ([`ReserveError::UnknownWorker`]).
     pub fn apply_groups(&self, groups: &[Group<'_>]) -> Vec<Vec<Result<GroupDone, GroupError>>> {
         let local = self.local();
         groups.iter().map(|group| self.apply_group(local, group)).collect()
@@ -48,7 +52,7 @@ impl Engine {
         };
         match changed {
             Ok(version) => self.complete(local, worker, steps, version),
-            Err((at, error)) => self.undo(local, steps, at, error),
+            Err((at, error)) => self.undo(local, worker, steps, at, error),
         }
     }
 
@@ -62,11 +66,13 @@ impl Engine {
     ) -> Result<Step, GroupError> {
         let release = |ticket: Ticket| {
             let worker = worker.ok_or(ReleaseError::NotHeld)?;
-            let holding = self.ledger.close(ticket)?;
-            if (holding.slot, holding.incarnation) != (worker.index, worker.incarnation) {
-                self.ledger.reopen(ticket);
+            // Where a live reservation is never changes, so that it can be looked at first.
+            if let Some(Sighting::Live(_, holding)) = self.ledger.look(ticket)
+                && (holding.slot, holding.incarnation) != (worker.index, worker.incarnation)
+            {
                 return Err(ReleaseError::OtherWorker);
             }
+            let holding = self.ledger.close(ticket)?;
             Ok(Step::Give(ticket, holding.amount))
         };
         match op {
@@ -75,7 +81,8 @@ impl Engine {
                 self.ticket_of(id).and_then(release).map_err(GroupError::Release)
             }
             GroupOp::Reserve { id, need } => {
-                let own = |t| before.iter().any(|s| matches!(s, Step::Take(d, _) if d.ticket() == t));
+                let own =
+                    |t| before.iter().any(|s| matches!(s, Step::Take(d, _) if d.ticket() == t));
                 let reserve = || {
                     if id.len() > crate::MAX_ID_LEN {
                         return Err(ReserveError::IdLength { length: id.len() });
@@ -204,6 +211,7 @@ impl Engine {
     fn undo(
         &self,
         local: &Local,
+        worker: Option<WorkerRef>,
         steps: Vec<Step>,
         at: usize,
         error: Option<ReserveError>,
@@ -220,14 +228,15 @@ impl Engine {
                 local.counters.note(&result);
                 result.map(GroupDone::Reserved).map_err(GroupError::Reserve)
             }
-            Step::Give(ticket, _) => {
-                self.ledger.reopen(ticket);
-                let error = match error {
-                    // The worker went away under the group, and what it held with it.
-                    Some(ReserveError::UnknownWorker) if i == at => ReleaseError::NotHeld,
-                    _ => ReleaseError::Peer { index },
-                };
-                Err(GroupError::Release(error))
+            Step::Give(ticket, amount) => {
+                let worker = worker.expect("nothing is closed without a worker");
+                if self.ledger.reopen(ticket, || self.snapshot(worker).is_none()) {
+                    return Err(GroupError::Release(ReleaseError::Peer { index }));
+                }
+                // The worker went away under the group while it was closed: it ends here.
+                self.ledger.finish(&local.magazine, ticket);
+                local.counters.released.add(1);
+                Ok(GroupDone::Released(Released { worker, amount, version: None }))
             }
         };
         steps.into_iter().enumerate().map(put_back).collect()

@@ -20,17 +20,17 @@ struct World {
     ledger: Ledger,
 }
 
-/// Two workers with this much each.
+/// Two workers with this much each, and room for two reservations.
 fn world(capacity: u64) -> Arc<World> {
     let slots = [Slot::default(), Slot::default()];
     let stamps = [0, 1].map(|i: usize| {
         let slot: &Slot<Narrow> = &slots[i];
         slot.register(Resources::new(capacity, capacity), State::Ready)
     });
-    let ledger = Ledger::new(4);
+    let ledger = Ledger::new(2);
     let magazine = Magazine::default();
     // All records are grown before the threads start.
-    let drafts: Vec<_> = (0..4).map(|_| ledger.draft(&magazine, b"").unwrap()).collect();
+    let drafts: Vec<_> = (0..2).map(|_| ledger.draft(&magazine, b"").unwrap()).collect();
     drafts.into_iter().for_each(|draft| ledger.discard(&magazine, draft));
     Arc::new(World { slots, stamps, ledger })
 }
@@ -251,6 +251,159 @@ fn gang_roll_back() {
 #[test]
 fn loom_gang_roll_back() {
     gang_roll_back();
+}
+
+/// A gang of two on two workers, one of which is removed meanwhile: the gang is placed and its
+/// member there is lost, or it is not placed, nothing is lost, and the other worker has back what
+/// was taken.
+fn gang_against_remove() {
+    loom::model(|| {
+        let world = world(1);
+        let magazine = Magazine::default();
+        let gang = [0, 1].map(|_| world.ledger.draft(&magazine, b"").expect("there is room"));
+        world.ledger.bind(gang);
+        let other = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || world.remove(1, world.stamps[1].incarnation))
+        };
+        let take = |at: usize| {
+            world.ledger.aim(gang[at], at as u32, world.stamps[at].incarnation, &ONE);
+            let change = Change::take(world.fence(at), ONE, false);
+            world.slots[at].change(&change, &mut 0).ok().map(|version| (gang[at], version))
+        };
+        let placed = match [take(0), take(1)] {
+            [Some(leader), Some(member)] => world.ledger.publish_gang([leader, member]),
+            _ => false,
+        };
+        if !placed {
+            for at in [0, 1] {
+                // What was not taken on the worker that is gone is not credited there either.
+                world.slots[at].give(world.stamps[at].incarnation, &ONE, 1, &mut 0);
+            }
+            world.ledger.unbind(gang);
+            gang.into_iter().for_each(|draft| world.ledger.discard(&magazine, draft));
+        }
+        let lost = other.join().unwrap();
+        assert_eq!(lost, placed as usize, "lost is what was placed");
+        assert_eq!(world.free(0).cpu, !placed as i64, "a gang left something behind");
+        assert_eq!(world.release(gang[0].ticket()), placed);
+        assert!(!world.release(gang[1].ticket()), "a member outlived its worker");
+    });
+}
+
+#[test]
+fn loom_gang_against_remove() {
+    gang_against_remove();
+}
+
+/// A reservation by a record that was in a gang before, while its worker is removed: the gang is
+/// over and does not make it live early.
+fn reserve_with_a_former_member() {
+    loom::model(|| {
+        let world = world(1);
+        let magazine = Magazine::default();
+        let gang = [0, 1].map(|_| world.ledger.draft(&magazine, b"").expect("there is room"));
+        world.ledger.bind(gang);
+        for (at, draft) in gang.into_iter().enumerate() {
+            world.ledger.aim(draft, at as u32, world.stamps[at].incarnation, &ONE);
+        }
+        assert!(world.ledger.publish_gang(gang.map(|draft| (draft, 1))));
+        // The member's record goes back last and is the next to be taken.
+        for draft in gang {
+            world.ledger.close(draft.ticket()).unwrap();
+            world.ledger.finish(&magazine, draft.ticket());
+        }
+        let other = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || world.reserve(1, world.fence(1)))
+        };
+        let lost = world.remove(1, world.stamps[1].incarnation);
+        assert_eq!(other.join().unwrap().is_ok(), lost == 1, "lost is what was placed");
+    });
+}
+
+#[test]
+fn loom_reserve_with_a_former_member() {
+    reserve_with_a_former_member();
+}
+
+#[test]
+fn loom_catches_member_that_follows_for_ever() {
+    assert!(catches(Bug::MemberFollowsForEver, reserve_with_a_former_member));
+}
+
+/// A gang on one worker, made of records that were on another one before, while that other one is
+/// removed: it is none of the gang's concern.
+fn gang_of_used_records() {
+    loom::model(|| {
+        let world = world(2);
+        let magazine = Magazine::default();
+        let before = [0, 1].map(|_| world.reserve(1, world.fence(1)).expect("there is room"));
+        before.into_iter().for_each(|ticket| assert!(world.release(ticket)));
+        let other = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || world.remove(1, world.stamps[1].incarnation))
+        };
+        let gang = [0, 1].map(|_| world.ledger.draft(&magazine, b"").expect("there is room"));
+        world.ledger.bind(gang);
+        for draft in gang {
+            world.ledger.aim(draft, 0, world.stamps[0].incarnation, &ONE);
+        }
+        let change =
+            Change { count: 2, ..Change::take(world.fence(0), Resources::new(2, 2), false) };
+        assert_eq!(world.slots[0].change(&change, &mut 0), Ok(2));
+        assert!(world.ledger.publish_gang([(gang[0], 1), (gang[1], 2)]));
+        assert_eq!(other.join().unwrap(), 0);
+        assert!(gang.iter().all(|draft| world.release(draft.ticket())), "a member is not live");
+    });
+}
+
+#[test]
+fn loom_gang_of_used_records() {
+    gang_of_used_records();
+}
+
+/// A group that closed a reservation, could not be done and opens it again, while its worker is
+/// removed: the reservation ends once, and not never.
+fn reopen_against_remove() {
+    loom::model(|| {
+        let world = world(1);
+        let ticket = world.reserve(0, world.fence(0)).expect("there is room");
+        let other = {
+            let world = Arc::clone(&world);
+            thread::spawn(move || world.remove(0, world.stamps[0].incarnation))
+        };
+        let mut ended = 0;
+        if world.ledger.close(ticket).is_ok()
+            && !world.ledger.reopen(ticket, || world.slots[0].word().state() == State::Removed)
+        {
+            world.ledger.finish(&Magazine::default(), ticket);
+            ended += 1;
+        }
+        ended += other.join().unwrap();
+        assert_eq!(ended, 1, "a reservation ends once");
+        assert!(!world.release(ticket));
+    });
+}
+
+#[test]
+fn loom_reopen_against_remove() {
+    reopen_against_remove();
+}
+
+#[test]
+fn loom_catches_reopen_without_look() {
+    assert!(catches(Bug::ReopenWithoutLook, reopen_against_remove));
+}
+
+#[test]
+fn loom_catches_stale_aim() {
+    assert!(catches(Bug::StaleAim, gang_of_used_records));
+}
+
+#[test]
+fn loom_catches_doom_that_ignores_the_leader() {
+    assert!(catches(Bug::DoomIgnoresLeader, gang_against_remove));
 }
 
 #[test]

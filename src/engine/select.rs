@@ -163,7 +163,13 @@ impl<P: Planned> Walk<'_, P> {
             Some(((u64::MAX - share, candidate.slot), candidate))
         });
         let emptier = match (one, other) {
-            (Some(a), Some(b)) => if b.0 < a.0 { b } else { a },
+            (Some(a), Some(b)) => {
+                if b.0 < a.0 {
+                    b
+                } else {
+                    a
+                }
+            }
             (one, other) => one.or(other)?,
         };
         offer(emptier.1)

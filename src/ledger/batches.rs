@@ -107,7 +107,9 @@ impl<T> Batches<T> {
             if !idle || plate.advance(header.generation, header.phase, Phase::Closing).is_err() {
                 continue;
             }
-            if header.phase == Phase::Live && let Some(spot) = plate.spot() {
+            if header.phase == Phase::Live
+                && let Some(spot) = plate.spot()
+            {
                 self.ids.remove(spot);
             }
             return Some((entry, plate.open_next(id)));

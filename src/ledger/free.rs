@@ -69,12 +69,7 @@ impl FreeList {
         let exact = limit < EXACT_BELOW;
         let chunk = if exact { 0 } else { CHUNK };
         let limit = if exact { limit } else { limit + THREADS * 2 * CHUNK };
-        FreeList {
-            head: AtomicU64::new(0),
-            fresh: AtomicU32::new(0),
-            limit: limit as u32,
-            chunk,
-        }
+        FreeList { head: AtomicU64::new(0), fresh: AtomicU32::new(0), limit: limit as u32, chunk }
     }
 
     pub(crate) fn limit(&self) -> usize {

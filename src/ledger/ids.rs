@@ -209,7 +209,11 @@ impl IdIndex {
                     return None;
                 }
                 let entry = Entry(bits);
-                if !entry.may_be(hash) { None } else { Some((entry.settled(), same(entry.number())?)) }
+                if !entry.may_be(hash) {
+                    None
+                } else {
+                    Some((entry.settled(), same(entry.number())?))
+                }
             });
             match rival {
                 Some((true, held)) => return Insert::Held(held),
@@ -223,7 +227,8 @@ impl IdIndex {
                 if self.spill(hash) { continue } else { return Insert::Full }
             };
             let cell = self.cell(spot);
-            let swap = |from, to| cell.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+            let swap =
+                |from, to| cell.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
             if swap(Entry::EMPTY, tentative.0).is_err() {
                 continue;
             }

@@ -29,7 +29,7 @@ use record::Record;
 pub use ticket::Ticket;
 
 use crate::placement::Resources;
-use crate::sync::Chunked;
+use crate::sync::{Bug, Chunked, bug, store_load_fence};
 
 /// Records, free list and id index.
 pub(crate) struct Ledger {
@@ -105,14 +105,15 @@ impl Ledger {
     #[inline]
     pub(crate) fn draft(&self, magazine: &Magazine, id: &[u8]) -> Option<Draft> {
         let index = self.free.take(&self.records, magazine)?;
-        Some(Draft { index, generation: self.record(index).plate.open(id) })
+        Some(Draft { index, generation: self.record(index).open(id) })
     }
 
     /// Makes the draft the holder of its id, unless there is one.
     #[inline]
     pub(crate) fn claim(&self, draft: Draft, id: &[u8], hash: u64) -> Claim {
         let same = |index: u32| {
-            let header = if index == draft.index { None } else { self.record(index).plate.carries(id) };
+            let header =
+                if index == draft.index { None } else { self.record(index).plate.carries(id) };
             header.map(|h| (index, h))
         };
         match self.ids.insert(hash, draft.index, same) {
@@ -175,16 +176,55 @@ impl Ledger {
         }
     }
 
-    /// Makes a published reservation its maker's draft again. False: somebody else has ended it.
-    pub(crate) fn recall(&self, draft: Draft) -> bool {
-        let plate = &self.record(draft.index).plate;
-        plate.advance(draft.generation, Phase::Live, Phase::Pending).is_ok()
+    /// Binds drafts into a gang: none of them becomes a reservation before the first does. Before
+    /// any of their slots is swapped.
+    pub(crate) fn bind(&self, gang: impl IntoIterator<Item = Draft>) {
+        let mut gang = gang.into_iter();
+        let Some(leader) = gang.next() else { return };
+        gang.for_each(|m| self.record(m.index).follow(leader.ticket(), m.generation));
     }
 
-    /// Takes back a [`Ledger::close`]. Only by who closed it.
-    pub(crate) fn reopen(&self, ticket: Ticket) {
-        let record = self.record(ticket.index());
-        let _ = record.plate.advance(ticket.generation(), Phase::Closing, Phase::Live);
+    /// Undoes a [`Ledger::bind`] that led to nothing. Before the leader is used for anything else.
+    pub(crate) fn unbind(&self, gang: impl IntoIterator<Item = Draft>) {
+        gang.into_iter().for_each(|draft| self.record(draft.index).unfollow());
+    }
+
+    /// Makes all of a gang live, or none: the leader's step decides for all. False: one of their
+    /// workers was removed in between; they are drafts as before, bound.
+    ///
+    /// Races with [`Ledger::evict`], which dooms the leader in place of a member, and which helps
+    /// a member over once the leader is live.
+    pub(crate) fn publish_gang(
+        &self,
+        gang: impl IntoIterator<Item = (Draft, u64)> + Clone,
+    ) -> bool {
+        for (draft, version) in gang.clone() {
+            self.record(draft.index).set_version(version);
+        }
+        let mut members = gang.into_iter();
+        let Some((leader, version)) = members.next() else { return true };
+        if !self.publish(leader, version) {
+            return false;
+        }
+        for (member, _) in members {
+            let plate = &self.record(member.index).plate;
+            // Failing means that an eviction has helped, and may have ended it since.
+            let _ = plate.advance(member.generation, Phase::Pending, Phase::Live);
+        }
+        true
+    }
+
+    /// Takes back a [`Ledger::close`]. Only by who closed it. False: its worker is `gone`, and the
+    /// reservation with it; it is still closed, and the caller's to finish.
+    ///
+    /// Races with [`Ledger::evict`], which passes a closed reservation by because whoever closed
+    /// it will notice: either it sees this one live, or this sees the worker gone.
+    pub(crate) fn reopen(&self, ticket: Ticket, gone: impl FnOnce() -> bool) -> bool {
+        let plate = &self.record(ticket.index()).plate;
+        let _ = plate.advance(ticket.generation(), Phase::Closing, Phase::Live);
+        store_load_fence();
+        // Failing to close it again: somebody else has ended it, and it is theirs.
+        bug(Bug::ReopenWithoutLook) || !gone() || self.close(ticket).is_err()
     }
 
     /// Ends a closed reservation: its slot has been credited.
@@ -213,7 +253,6 @@ impl Ledger {
     }
 
     /// What a ticket stands for.
-    #[cfg(all(slotwise_loom, test))]
     pub(crate) fn look(&self, ticket: Ticket) -> Option<Sighting> {
         self.records.get(ticket.index() as usize)?;
         self.sight(ticket.index(), ticket.generation())
@@ -250,12 +289,16 @@ impl Ledger {
         slot: u32,
         incarnation: u32,
     ) -> Vec<(Ticket, Vec<u8>, Resources)> {
+        // Between the word that says removed and what the records say; see `reopen`.
+        store_load_fence();
         let mut lost = Vec::new();
         for index in 0..self.free.high_water() {
             let Some(record) = self.records.get(index as usize) else { continue };
             loop {
-                let (header, holding) = record.read();
-                if (holding.slot, holding.incarnation) != (slot, incarnation) {
+                let header = record.plate.header();
+                // The place may be that of a later use or of an earlier aim: the header is swapped
+                // from just this one, and dooming a draft for nothing only makes it try again.
+                if record.place() != (slot, incarnation) {
                     break;
                 }
                 let generation = header.generation;
@@ -269,7 +312,7 @@ impl Ledger {
                         }
                     }
                     Phase::Pending => {
-                        if record.plate.advance(generation, Phase::Pending, Phase::Doomed).is_ok() {
+                        if self.doom(record, generation) {
                             break;
                         }
                     }
@@ -279,6 +322,29 @@ impl Ledger {
             }
         }
         lost
+    }
+
+    /// Keeps a draft from becoming a reservation. False: it has moved on, look again.
+    ///
+    /// A member of a gang is doomed through its leader. If the leader is live, or was and is gone,
+    /// the member is as good as live and is helped there. If the leader is gone because the gang
+    /// came to nothing, its maker has unbound the members before.
+    fn doom(&self, record: &Record, generation: u64) -> bool {
+        let leader = record.leader(generation).filter(|_| !bug(Bug::DoomIgnoresLeader));
+        let Some(leader) = leader else {
+            return record.plate.advance(generation, Phase::Pending, Phase::Doomed).is_ok();
+        };
+        let plate = &self.record(leader.index()).plate;
+        let doomed = plate.advance(leader.generation(), Phase::Pending, Phase::Doomed);
+        match doomed {
+            Ok(()) => true,
+            Err(now) if now.generation == leader.generation() && now.phase == Phase::Doomed => true,
+            Err(_) if record.leader(generation) == Some(leader) => {
+                let _ = record.plate.advance(generation, Phase::Pending, Phase::Live);
+                false
+            }
+            Err(_) => false,
+        }
     }
 }
 

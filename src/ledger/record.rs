@@ -12,7 +12,7 @@
 use super::plate::{Header, Plate};
 use super::ticket::Ticket;
 use crate::placement::Resources;
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Bug, Ordering, bug};
 
 /// Two cache lines: what every operation needs, and the id.
 #[derive(Default)]
@@ -24,7 +24,10 @@ pub(crate) struct Record {
     version: AtomicU64,
     /// While free: the next chunk of the free list, and this chunk's size.
     pub(crate) link: AtomicU64,
-    reserved: [AtomicU64; 2],
+    /// The leader's ticket, for a member of a gang, ...
+    leader: AtomicU64,
+    /// ... in this generation only.
+    follows: AtomicU64,
     pub(crate) plate: Plate,
 }
 
@@ -38,11 +41,23 @@ pub(crate) struct Holding {
 }
 
 impl Record {
+    /// Starts a new use and returns its generation. Only by who owns the free record.
+    #[inline]
+    pub(crate) fn open(&self, id: &[u8]) -> u64 {
+        // No incarnation is 0: until it aims, the record is nobody's, least of all that worker's
+        // that its last use was on. Published with the header.
+        if !bug(Bug::StaleAim) {
+            self.place.store(0, Ordering::Relaxed);
+        }
+        self.plate.open(id)
+    }
+
     /// Where the reservation is about to be taken, written before the slot's swap publishes it:
     /// an audit or a removal that sees the swap sees this.
     #[inline]
     pub(crate) fn aim(&self, slot: u32, incarnation: u32, amount: &Resources) {
-        self.place.store((slot as u64) << 32 | incarnation as u64, Ordering::Relaxed);
+        // Release: an eviction that reads this aim sees the gang that was joined before.
+        self.place.store((slot as u64) << 32 | incarnation as u64, Ordering::Release);
         self.amount.store(amount.to_bits(), Ordering::Relaxed);
     }
 
@@ -51,13 +66,42 @@ impl Record {
         self.version.store(version, Ordering::Relaxed);
     }
 
+    /// Becomes a member of a gang in this generation. Only by its maker, before the member's slot
+    /// is swapped: an eviction that sees the swap sees this.
+    pub(crate) fn follow(&self, leader: Ticket, generation: u64) {
+        self.leader.store(leader.to_bits(), Ordering::Relaxed);
+        // Release: who sees the generation sees the leader that belongs to it.
+        self.follows.store(generation, Ordering::Release);
+    }
+
+    /// Follows nobody any more. Only by its maker.
+    pub(crate) fn unfollow(&self) {
+        self.follows.store(0, Ordering::Release);
+    }
+
+    /// The leader that it follows in this generation. What an earlier use of the record followed
+    /// is nobody's concern.
+    pub(crate) fn leader(&self, generation: u64) -> Option<Ticket> {
+        let follows =
+            self.follows.load(Ordering::Acquire) == generation || bug(Bug::MemberFollowsForEver);
+        let bits = self.leader.load(Ordering::Relaxed);
+        (follows && bits != 0).then(|| Ticket::from_bits(bits))
+    }
+
+    /// Slot and incarnation; (0, 0) before it has aimed.
+    #[inline]
+    pub(crate) fn place(&self) -> (u32, u32) {
+        let place = self.place.load(Ordering::Acquire);
+        ((place >> 32) as u32, place as u32)
+    }
+
     /// Consistent for who owns the record; for others, see [`Record::read`].
     #[inline]
     pub(crate) fn holding(&self) -> Holding {
-        let place = self.place.load(Ordering::Relaxed);
+        let (slot, incarnation) = self.place();
         Holding {
-            slot: (place >> 32) as u32,
-            incarnation: place as u32,
+            slot,
+            incarnation,
             amount: Resources::from_bits(self.amount.load(Ordering::Relaxed)),
             version: self.version.load(Ordering::Relaxed),
         }

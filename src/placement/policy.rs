@@ -30,8 +30,13 @@ pub enum Policy {
 
 impl Policy {
     /// Every policy there is.
-    pub const ALL: [Policy; 5] =
-        [Policy::Affinity, Policy::FirstFit, Policy::TightestFit, Policy::Spread, Policy::PowerOfTwo];
+    pub const ALL: [Policy; 5] = [
+        Policy::Affinity,
+        Policy::FirstFit,
+        Policy::TightestFit,
+        Policy::Spread,
+        Policy::PowerOfTwo,
+    ];
 
     /// The policy's name on the command line and in bindings.
     pub const fn name(self) -> &'static str {

@@ -158,8 +158,8 @@ impl Registry {
     pub(crate) fn info(&self, worker: WorkerRef) -> Option<WorkerInfo> {
         let writer = self.writer.lock();
         let slot = self.shared.table.get(worker.index)?;
-        let current = slot.stamp().incarnation == worker.incarnation
-            && slot.word().state() != State::Removed;
+        let current =
+            slot.stamp().incarnation == worker.incarnation && slot.word().state() != State::Removed;
         current.then(|| writer.info(&self.shared, worker.index))
     }
 
@@ -176,7 +176,10 @@ impl Registry {
 
     /// The registered workers, kept as they are until `look` is done: no registration, removal,
     /// update or change of state comes in between. Reservations go on.
-    pub(crate) fn hold_still<R>(&self, look: impl FnOnce(&mut dyn Iterator<Item = WorkerRef>) -> R) -> R {
+    pub(crate) fn hold_still<R>(
+        &self,
+        look: impl FnOnce(&mut dyn Iterator<Item = WorkerRef>) -> R,
+    ) -> R {
         let writer = self.writer.lock();
         look(&mut writer.registered())
     }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::ledger::{Insert, Phase};
 use crate::placement::{Rank, Resources, Wanted};
-use crate::slots::{BlockRef, Occupant, Ring, Stamp, State};
+use crate::slots::{BlockRef, Occupant, Ring, Stamp, State, Wide, Word};
 
 /// A registered worker. What its class says is not said again here.
 struct Entry {
@@ -191,19 +191,19 @@ impl Writer {
             };
             strip(a) != strip(b)
         };
-        if traits_differ(&old, &new) {
-            self.move_to(shared, slot, new);
-        } else {
+        if !traits_differ(&old, &new) {
             let entry = self.entries.get_mut(&slot).expect("found by id");
             (entry.total, entry.set_aside) = (new.total, new.set_aside);
             let (capacity, state) = (entry.capacity(), entry.state());
-            shared.table.open(slot).revise(capacity, state, None);
+            let word = shared.table.open(slot).revise(capacity, state, None);
+            return Ok(self.info_at(slot, word));
         }
-        Ok(self.info(shared, slot))
+        let word = self.move_to(shared, slot, new);
+        Ok(self.info_at(slot, word))
     }
 
     /// Gives a worker other attributes. See step 3 of the protocol in `slots::places`.
-    fn move_to(&mut self, shared: &Shared, slot: u32, new: WorkerSpec) {
+    fn move_to(&mut self, shared: &Shared, slot: u32, new: WorkerSpec) -> Word<Wide> {
         let old_stamp = self.entries[&slot].stamp;
         let mut lookers = self.lookers(slot);
         // The worker as it was, for lists that may still be read while it moves.
@@ -229,12 +229,13 @@ impl Writer {
         self.show(shared);
         self.state_facts(shared, slot);
         shared.moves.rise();
-        shared.table.open(slot).revise(capacity, state, Some(stamp));
+        let word = shared.table.open(slot).revise(capacity, state, Some(stamp));
         shared.moves.rise();
         self.rise_from(shared, slot, old_seat);
         for &selector in &lookers {
             self.list(selector, None);
         }
+        word
     }
 
     /// Takes a worker out. Returns which registration it was; what was held there is the ledger's
@@ -282,10 +283,13 @@ impl Writer {
             Signal::Drain => entry.draining = true,
         }
         let (capacity, state) = (entry.capacity(), entry.state());
-        if state != before {
-            shared.table.open(slot).revise(capacity, state, None);
-        }
-        Ok(self.info(shared, slot))
+        let slot_itself = shared.table.open(slot);
+        let word = if state == before {
+            slot_itself.word()
+        } else {
+            slot_itself.revise(capacity, state, None)
+        };
+        Ok(self.info_at(slot, word))
     }
 
     // --- attributes ---
@@ -446,10 +450,7 @@ impl Writer {
 
     // --- selectors ---
 
-    pub(super) fn select(
-        &mut self,
-        constraints: &Constraints,
-    ) -> Result<Selector, SelectorError> {
+    pub(super) fn select(&mut self, constraints: &Constraints) -> Result<Selector, SelectorError> {
         if let Some(&selector) = self.by_constraints.get(constraints) {
             return Ok(Selector(selector));
         }
@@ -596,8 +597,13 @@ impl Writer {
     }
 
     pub(super) fn info(&self, shared: &Shared, slot: u32) -> WorkerInfo {
+        self.info_at(slot, shared.table.open(slot).word())
+    }
+
+    /// The worker as it was at this word: what a change returns is what it made, whatever others
+    /// have done since.
+    fn info_at(&self, slot: u32, word: Word<Wide>) -> WorkerInfo {
         let spec = self.spec(slot);
-        let word = shared.table.open(slot).word();
         let incarnation = self.entries[&slot].stamp.incarnation;
         WorkerInfo {
             id: spec.id,
@@ -620,9 +626,7 @@ impl Writer {
     }
 
     pub(super) fn registered(&self) -> impl Iterator<Item = WorkerRef> + '_ {
-        self.entries
-            .iter()
-            .map(|(&index, e)| WorkerRef { index, incarnation: e.stamp.incarnation })
+        self.entries.iter().map(|(&index, e)| WorkerRef { index, incarnation: e.stamp.incarnation })
     }
 
     pub(super) fn in_pool(&self, pool: &[u8]) -> BTreeSet<u32> {

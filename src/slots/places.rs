@@ -195,8 +195,8 @@ impl Ring {
     fn cell_beyond(&self, at: usize) -> &AtomicU64 {
         let k = (at / INLINE).ilog2() as usize;
         let first = INLINE << k;
-        let array = self.more[k]
-            .get_or_init(|| Box::new((0..first).map(|_| AtomicU64::new(0)).collect()));
+        let array =
+            self.more[k].get_or_init(|| Box::new((0..first).map(|_| AtomicU64::new(0)).collect()));
         &array[at - first]
     }
 

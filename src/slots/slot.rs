@@ -257,7 +257,12 @@ impl<L: Layout> Slot<L> {
 
     /// Changes what the slot can hold, its state, or what it stands for, as one change. Under the
     /// registry's lock; returns the word that it made.
-    pub(crate) fn revise(&self, capacity: Resources, state: State, moved: Option<Stamp>) -> Word<L> {
+    pub(crate) fn revise(
+        &self,
+        capacity: Resources,
+        state: State,
+        moved: Option<Stamp>,
+    ) -> Word<L> {
         if let Some(stamp) = moved {
             self.stamp.store(stamp.bits(), Ordering::Release);
         }
