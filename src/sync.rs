@@ -31,6 +31,16 @@ pub(crate) fn store_load_fence() {
     fence(Ordering::SeqCst);
 }
 
+/// The same where the store was a compare-and-swap: on x86-64 that was a full fence itself, and
+/// only the compiler has to be told.
+#[inline]
+pub(crate) fn store_load_fence_after_swap() {
+    #[cfg(all(target_arch = "x86_64", not(all(slotwise_loom, test))))]
+    core::sync::atomic::compiler_fence(Ordering::SeqCst);
+    #[cfg(not(all(target_arch = "x86_64", not(all(slotwise_loom, test)))))]
+    store_load_fence();
+}
+
 /// An array that grows by whole chunks of `N` and whose elements never move.
 ///
 /// Growing is lock-free: racing threads each allocate a chunk, one is kept. Reading is one
@@ -47,7 +57,7 @@ impl<T: Default, const N: usize> Chunked<T, N> {
     }
 
     /// The element, if its chunk has been grown.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, index: usize) -> Option<&T> {
         self.chunks.get(index / N)?.get().map(|chunk| &chunk[index % N])
     }
@@ -56,8 +66,17 @@ impl<T: Default, const N: usize> Chunked<T, N> {
     ///
     /// # Panics
     /// If `index` is not below the capacity.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get_or_grow(&self, index: usize) -> &T {
+        match self.get(index) {
+            Some(element) => element,
+            None => self.grow(index),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&self, index: usize) -> &T {
         let chunk = self.chunks[index / N].get_or_init(|| {
             let chunk: Box<[T]> = (0..N).map(|_| T::default()).collect();
             chunk.try_into().unwrap_or_else(|_| unreachable!("a chunk has N elements"))

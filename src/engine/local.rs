@@ -10,16 +10,27 @@ use arc_swap::{ArcSwap, Cache};
 use super::batch::Scratch;
 use super::counters::Counters;
 use crate::ledger::Magazine;
-use crate::registry::{Constraints, Directory, Selector};
+use crate::registry::{Constraints, Directory, Selector, Tier};
 
 /// Constraints that a thread remembers the handles of.
 const REMEMBERED: usize = 1024;
+
+/// The first tier of a selector, while the directory is the one that it was found in.
+struct Recent {
+    /// How many directories had been shown.
+    shown: u64,
+    selector: Selector,
+    gpus: bool,
+    tier: Tier,
+}
 
 /// One thread's part of an engine. Outlives the thread: the next one takes it over, and with it
 /// the records of the magazine.
 pub(super) struct Local {
     pub(super) magazine: Magazine,
     pub(super) counters: Arc<Counters>,
+    /// The tier that a request of this thread last started at.
+    recent: RefCell<Option<Recent>>,
     /// The directory as this thread last saw it.
     directory: RefCell<Cache<Arc<ArcSwap<Directory>>, Arc<Directory>>>,
     selectors: RefCell<HashMap<Constraints, Selector>>,
@@ -32,6 +43,7 @@ impl Local {
         Local {
             magazine: Magazine::default(),
             counters,
+            recent: RefCell::default(),
             directory: RefCell::new(Cache::new(Arc::clone(directory))),
             selectors: RefCell::default(),
             scratch: Cell::default(),
@@ -42,6 +54,43 @@ impl Local {
     #[inline]
     pub(super) fn directory(&self) -> RefMut<'_, Cache<Arc<ArcSwap<Directory>>, Arc<Directory>>> {
         self.directory.borrow_mut()
+    }
+
+    /// Shows `look` the first tier of a selector as it is now. `None` where the way there is not
+    /// plain: the selector names GPU types, has no tier, or is unknown.
+    ///
+    /// Most threads ask for one selector again and again, so the tier is kept while `shown`, how
+    /// many directories have been shown, does not rise. The count is read before the directory, so
+    /// that what is kept is at least as new as its count says.
+    #[inline(always)]
+    pub(super) fn first_tier<R>(
+        &self,
+        shown: u64,
+        selector: Selector,
+        gpus: bool,
+        look: impl FnOnce(&Tier) -> Option<R>,
+    ) -> Option<R> {
+        let recent = self.recent.borrow();
+        if let Some(r) = &*recent
+            && r.shown == shown
+            && r.selector == selector
+            && r.gpus == gpus
+        {
+            return look(&r.tier);
+        }
+        drop(recent);
+        self.renew_first_tier(shown, selector, gpus)?;
+        self.recent.borrow().as_ref().and_then(|r| look(&r.tier))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn renew_first_tier(&self, shown: u64, selector: Selector, gpus: bool) -> Option<()> {
+        let mut cache = self.directory.borrow_mut();
+        let directory = cache.load();
+        let tier = directory.view(selector.0)?.plain_first_tier(gpus)?.clone();
+        *self.recent.borrow_mut() = Some(Recent { shown, selector, gpus, tier });
+        Some(())
     }
 
     /// The handle of constraints that were seen before, or `compile`s them.

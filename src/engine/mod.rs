@@ -5,6 +5,7 @@ mod batch;
 mod config;
 mod counters;
 mod error;
+mod first;
 mod group;
 mod local;
 mod plan;

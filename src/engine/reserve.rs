@@ -3,11 +3,11 @@
 use crossbeam_utils::Backoff;
 
 use super::local::Local;
-use super::select::{Candidate, Nothing, Planned, Query, Walk, first_place};
+use super::select::{Candidate, Nothing, Planned, Query, Walk};
 use super::verdict::refusal;
 use super::{Affinity, Eligible, Engine, Refusal, Request, Reservation, ReserveError};
 use crate::ledger::{Claim, Draft, Holding, Sighting, Ticket};
-use crate::placement::{Dimension, Policy, Resources};
+use crate::placement::{Dimension, Resources};
 use crate::registry::{Selector, WorkerRef};
 use crate::slots::{Change, Fence, Refused, Wide, Word};
 
@@ -30,12 +30,23 @@ impl Engine {
     /// the first candidates fit; at worst every matching worker is looked at.
     pub fn reserve(&self, request: &Request<'_>) -> Result<Reservation, ReserveError> {
         let local = self.local();
+        match self.reserve_at_first_place(local, request) {
+            Some(reservation) => Ok(reservation),
+            None => self.reserve_by_walk(local, request),
+        }
+    }
+
+    #[inline(never)]
+    fn reserve_by_walk(
+        &self,
+        local: &Local,
+        request: &Request<'_>,
+    ) -> Result<Reservation, ReserveError> {
         let result = self.try_reserve(local, request);
         local.counters.note(&result);
         result
     }
 
-    #[inline(always)]
     fn try_reserve(
         &self,
         local: &Local,
@@ -101,7 +112,6 @@ impl Engine {
     }
 
     /// Everything about a request that can be refused without looking at a worker.
-    #[inline(always)]
     pub(super) fn check(
         &self,
         local: &Local,
@@ -138,7 +148,6 @@ impl Engine {
 
     /// A record that holds the id, or what holds it already. `own`: a draft that the caller
     /// itself is making, for the same batch.
-    #[inline(always)]
     pub(super) fn draft(
         &self,
         local: &Local,
@@ -188,7 +197,6 @@ impl Engine {
     }
 
     /// Walks the selector's tiers as they are now.
-    #[inline(always)]
     pub(super) fn walk<P: Planned, R>(
         &self,
         local: &Local,
@@ -253,60 +261,21 @@ impl Engine {
     }
 
     /// Places a draft on the worker that the policy gives it.
-    ///
-    /// Where the first place of the default policy's walk takes it, which is the rule while there
-    /// is room, that is all there is to do; it stands apart from the walk so that the way there is
-    /// short.
-    #[inline(always)]
     pub(super) fn place(
         &self,
         local: &Local,
         draft: Draft,
         checked: &Checked,
     ) -> Result<Reservation, ReserveError> {
-        if checked.query.policy == Policy::Affinity {
-            let candidate = {
-                let mut directory = local.directory();
-                let view = directory.load().view(checked.selector.0);
-                view.and_then(|view| first_place(&self.registry.shared, view, &checked.query))
-            };
-            if let Some(candidate) = candidate
-                && let Ok(reservation) = self.take_candidate(local, draft, checked, &candidate)
-            {
-                local.counters.note_probes(1);
-                return Ok(reservation);
-            }
-        }
-        self.place_by_walk(local, draft, checked)
-    }
-
-    #[inline(never)]
-    fn place_by_walk(
-        &self,
-        local: &Local,
-        draft: Draft,
-        checked: &Checked,
-    ) -> Result<Reservation, ReserveError> {
+        let Query { need, ahead, .. } = checked.query;
         self.walk(local, checked, &Nothing, |candidate| {
-            match self.take_candidate(local, draft, checked, &candidate) {
+            let change = Change::take(Fence::Epoch(candidate.stamp.epoch), need, ahead);
+            match self.take(local, draft, candidate.worker(), &change, Some(candidate.word)) {
                 Ok(reservation) => Some(Ok(reservation)),
                 Err(Refused::Contended) => Some(Err(ReserveError::Contended)),
                 Err(_) => None,
             }
         })?
-    }
-
-    #[inline(always)]
-    fn take_candidate(
-        &self,
-        local: &Local,
-        draft: Draft,
-        checked: &Checked,
-        candidate: &Candidate,
-    ) -> Result<Reservation, Refused<Wide>> {
-        let Query { need, ahead, .. } = checked.query;
-        let change = Change::take(Fence::Epoch(candidate.stamp.epoch), need, ahead);
-        self.take(local, draft, candidate.worker(), &change, Some(candidate.word))
     }
 
     fn place_on(
@@ -358,7 +327,6 @@ impl Engine {
     }
 
     /// Takes capacity for a draft and makes it a reservation.
-    #[inline(always)]
     fn take(
         &self,
         local: &Local,

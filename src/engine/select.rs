@@ -2,7 +2,7 @@
 //! offers what fits. The naive twin is `placement::naive`; a test holds the two together.
 
 use crate::placement::{Free, Policy, Resources, free_share, order};
-use crate::registry::{Shared, Tier, View, WorkerRef};
+use crate::registry::{Shared, Tier, WorkerRef};
 use crate::slots::{Occupant, Stamp, State, Wide, Word};
 
 /// What is looked for.
@@ -94,7 +94,7 @@ impl<P: Planned> Walk<'_, P> {
     }
 
     /// The candidate at this place, if it fits, with what is free there.
-    #[inline(always)]
+    #[inline]
     fn look(&mut self, occupant: Occupant) -> Option<(Candidate, Free)> {
         self.probes += 1;
         let slot = self.shared.table.get(occupant.slot)?;
@@ -182,21 +182,6 @@ impl<P: Planned> Walk<'_, P> {
     fn weights(&self, candidate: Candidate) -> [u64; 3] {
         self.shared.table.get(candidate.slot).map_or([0; 3], |slot| slot.weights())
     }
-}
-
-/// The candidate at the very place that the hash points to, if it fits: what [`Policy::Affinity`]
-/// looks at first.
-#[inline(always)]
-pub(super) fn first_place(shared: &Shared, view: &View, query: &Query) -> Option<Candidate> {
-    let tier = view.tiers(&query.need).first()?;
-    let occupant = tier.at(&shared.blocks, query.hash)?;
-    let slot = shared.table.get(occupant.slot)?;
-    let word = slot.word();
-    let stamp = slot.stamp();
-    let fits = stamp.epoch == occupant.epoch
-        && word.state().takes(query.ahead)
-        && word.free().fits(&query.need);
-    fits.then_some(Candidate { slot: occupant.slot, stamp, word })
 }
 
 /// Whether anybody is there at all.

@@ -82,7 +82,7 @@ impl FreeList {
     }
 
     /// A free record, now the caller's own.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(&self, records: &Records, magazine: &Magazine) -> Option<u32> {
         let len = magazine.len.get();
         if len > 0 {
@@ -93,7 +93,7 @@ impl FreeList {
     }
 
     /// Gives a record back.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(&self, records: &Records, magazine: &Magazine, index: u32) {
         let len = magazine.len.get();
         if len < 2 * self.chunk {

@@ -33,7 +33,7 @@
 //! and its partner is the same fence in the other thread's insert. The mark that a bucket has
 //! spilled is set before any entry goes beyond it, so it is covered by the same pair of fences.
 
-use crate::sync::{AtomicU64, Bug, Ordering, bug, spin_loop, store_load_fence, zeroes};
+use crate::sync::{AtomicU64, Bug, Ordering, bug, spin_loop, store_load_fence_after_swap, zeroes};
 
 #[cfg(not(all(slotwise_loom, test)))]
 const CELLS: usize = 7;
@@ -131,10 +131,12 @@ impl IdIndex {
     }
 
     /// The mark and the cells of a bucket.
-    #[inline]
-    fn bucket(&self, index: u64) -> (&AtomicU64, &[AtomicU64]) {
+    #[inline(always)]
+    fn bucket(&self, index: u64) -> (&AtomicU64, &[AtomicU64; CELLS]) {
         let from = self.first + index as usize * LINE;
-        (&self.words[from], &self.words[from + 1..from + 1 + CELLS])
+        let line = &self.words[from..from + LINE];
+        let cells = line[1..1 + CELLS].try_into().expect("a line holds the cells");
+        (&line[0], cells)
     }
 
     /// The `distance`-th bucket of this hash.
@@ -150,24 +152,37 @@ impl IdIndex {
         &self.bucket(spot.0 / 8).1[(spot.0 % 8) as usize]
     }
 
-    /// Every cell in which the hash's id can stand, in order: `visit(order, spot, contents)`.
-    #[inline]
-    fn walk<R>(&self, hash: u64, mut visit: impl FnMut(u64, Spot, u64) -> Option<R>) -> Option<R> {
+    /// Looks at every cell in which the hash's id can stand, in order: `hit` is told of entries
+    /// that may be of this id (how far from the start, where, what). Without a result, the first
+    /// empty cell.
+    #[inline(always)]
+    fn walk<R>(
+        &self,
+        hash: u64,
+        mut hit: impl FnMut(u64, Spot, Entry) -> Option<R>,
+    ) -> Result<R, Option<(u64, Spot)>> {
+        let mut hole = None;
         for distance in 0..self.reach() {
             let index = self.nth(hash, distance);
             let (spilled, cells) = self.bucket(index);
             for (i, cell) in cells.iter().enumerate() {
-                let spot = Spot(index * 8 + i as u64);
-                let found = visit(distance * 8 + i as u64, spot, cell.load(Ordering::Acquire));
-                if found.is_some() {
-                    return found;
+                let bits = cell.load(Ordering::Acquire);
+                let at = (distance * 8 + i as u64, Spot(index * 8 + i as u64));
+                if bits == Entry::EMPTY {
+                    if hole.is_none() {
+                        hole = Some(at);
+                    }
+                } else if Entry(bits).may_be(hash)
+                    && let Some(found) = hit(at.0, at.1, Entry(bits))
+                {
+                    return Ok(found);
                 }
             }
             if spilled.load(Ordering::Acquire) == 0 {
                 break;
             }
         }
-        None
+        Err(hole)
     }
 
     /// Lets the window reach one bucket further. False if it is at its end.
@@ -184,11 +199,8 @@ impl IdIndex {
     /// The holder of an id, if there is one.
     #[inline]
     pub(crate) fn find<T>(&self, hash: u64, same: impl Fn(u32) -> Option<T>) -> Option<T> {
-        self.walk(hash, |_, _, bits| {
-            let entry = Entry(bits);
-            let hit = bits != Entry::EMPTY && entry.settled() && entry.may_be(hash);
-            if hit { same(entry.number()) } else { None }
-        })
+        let settled = |_, _, entry: Entry| if entry.settled() { same(entry.number()) } else { None };
+        self.walk(hash, settled).ok()
     }
 
     /// Makes the entry `number` the holder of its id, unless there is one.
@@ -202,27 +214,15 @@ impl IdIndex {
         let tentative = Entry::tentative(hash, number);
         let settled = tentative.0 | Entry::SETTLED;
         for _ in 0..TRIES {
-            let mut hole = None;
-            let rival = self.walk(hash, |order, spot, bits| {
-                if bits == Entry::EMPTY {
-                    hole.get_or_insert((order, spot));
-                    return None;
-                }
-                let entry = Entry(bits);
-                if !entry.may_be(hash) {
-                    None
-                } else {
-                    Some((entry.settled(), same(entry.number())?))
-                }
-            });
-            match rival {
-                Some((true, held)) => return Insert::Held(held),
-                Some((false, _)) => {
+            let rival = |_, _, entry: Entry| Some((entry.settled(), same(entry.number())?));
+            let hole = match self.walk(hash, rival) {
+                Ok((true, held)) => return Insert::Held(held),
+                Ok((false, _)) => {
                     spin_loop();
                     continue;
                 }
-                None => {}
-            }
+                Err(hole) => hole,
+            };
             let Some((order, spot)) = hole else {
                 if self.spill(hash) { continue } else { return Insert::Full }
             };
@@ -232,7 +232,7 @@ impl IdIndex {
             if swap(Entry::EMPTY, tentative.0).is_err() {
                 continue;
             }
-            store_load_fence();
+            store_load_fence_after_swap();
             match self.second_look(hash, order, &same) {
                 SecondLook::Alone => {
                     // Races with a rival's swap in its second look: one of the two succeeds.
@@ -263,15 +263,11 @@ impl IdIndex {
         if bug(Bug::InsertWithoutSecondLook) {
             return SecondLook::Alone;
         }
-        self.walk(hash, |order, spot, mut bits| {
+        let look = |order, spot, mut entry: Entry| {
             if order == mine {
                 return None;
             }
             loop {
-                let entry = Entry(bits);
-                if bits == Entry::EMPTY || !entry.may_be(hash) {
-                    return None;
-                }
                 let held = same(entry.number())?;
                 if entry.settled() {
                     return Some(SecondLook::Held(held));
@@ -280,13 +276,14 @@ impl IdIndex {
                     return Some(SecondLook::After);
                 }
                 let out = (Entry::EMPTY, Ordering::AcqRel, Ordering::Acquire);
-                match self.cell(spot).compare_exchange(bits, out.0, out.1, out.2) {
+                match self.cell(spot).compare_exchange(entry.0, out.0, out.1, out.2) {
                     Ok(_) => return None,
-                    Err(now) => bits = now,
+                    Err(now) if now == Entry::EMPTY || !Entry(now).may_be(hash) => return None,
+                    Err(now) => entry = Entry(now),
                 }
             }
-        })
-        .unwrap_or(SecondLook::Alone)
+        };
+        self.walk(hash, look).unwrap_or(SecondLook::Alone)
     }
 
     /// Takes a settled entry out. Only its holder may.

@@ -102,7 +102,7 @@ impl Ledger {
     }
 
     /// A new record for `id` (empty: none). `None`: the ledger is full.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn draft(&self, magazine: &Magazine, id: &[u8]) -> Option<Draft> {
         let index = self.free.take(&self.records, magazine)?;
         Some(Draft { index, generation: self.record(index).open(id) })
@@ -132,7 +132,7 @@ impl Ledger {
     }
 
     /// Names where the reservation is about to be taken. Before the slot's swap.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn aim(&self, draft: Draft, slot: u32, incarnation: u32, amount: &Resources) {
         self.record(draft.index).aim(slot, incarnation, amount);
     }
@@ -142,7 +142,7 @@ impl Ledger {
     /// the draft is pending again.
     ///
     /// Races with `evict` (one of the two moves the header first).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn publish(&self, draft: Draft, version: u64) -> bool {
         let record = self.record(draft.index);
         record.set_version(version);
@@ -228,12 +228,12 @@ impl Ledger {
     }
 
     /// Ends a closed reservation: its slot has been credited.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn finish(&self, magazine: &Magazine, ticket: Ticket) {
         self.end(magazine, ticket.index(), ticket.generation());
     }
 
-    #[inline]
+    #[inline(always)]
     fn end(&self, magazine: &Magazine, index: u32, generation: u64) {
         let record = self.record(index);
         if let Some(spot) = record.plate.spot() {

@@ -101,7 +101,7 @@ impl Plate {
 
     /// Starts a new use and returns its generation. Only by who owns the free plate. The first
     /// generation is 1, so that no ticket is zero.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open(&self, id: &[u8]) -> u64 {
         let generation = self.header().generation.max(1);
         self.start(id, generation)
@@ -113,14 +113,15 @@ impl Plate {
         self.start(id, self.header().generation + 1)
     }
 
-    #[inline]
+    #[inline(always)]
     fn start(&self, id: &[u8], generation: u64) -> u64 {
         if !id.is_empty() {
             // See "Orderings": the partner is `still`.
             fence(Ordering::Release);
-            for (word, cell) in words(id).zip(&self.id) {
-                cell.store(word, Ordering::Relaxed);
-            }
+            each_word(id, |i, word| {
+                self.id[i].store(word, Ordering::Relaxed);
+                true
+            });
         }
         self.indexed.store(id.len() as u64, Ordering::Relaxed);
         let header = Header { generation, phase: Phase::Pending };
@@ -147,7 +148,7 @@ impl Plate {
 
     /// Whether the plate carries this id and stands for something that is made or being made;
     /// with the header at which that was so.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn carries(&self, id: &[u8]) -> Option<Header> {
         loop {
             let header = self.header();
@@ -156,7 +157,7 @@ impl Plate {
                 return None;
             }
             let same = self.indexed.load(Ordering::Relaxed) & 0xff == id.len() as u64
-                && words(id).zip(&self.id).all(|(w, cell)| cell.load(Ordering::Relaxed) == w);
+                && each_word(id, |i, word| self.id[i].load(Ordering::Relaxed) == word);
             // A header that has moved says nothing yet: it may have become live with this very id,
             // and an insert that overlooked it would enter the id twice.
             let still = self.still(header);
@@ -192,15 +193,23 @@ impl Plate {
     }
 }
 
-/// An id as words, the last one filled up with zeros.
-#[inline]
-fn words(id: &[u8]) -> impl Iterator<Item = u64> {
-    id.chunks(8).map(|chunk| match chunk.try_into() {
-        Ok(word) => u64::from_le_bytes(word),
-        Err(_) => {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            u64::from_le_bytes(word)
+/// Shows an id's words, the last one filled up with zeros, until one is refused. Says whether none
+/// was.
+#[inline(always)]
+fn each_word(id: &[u8], mut show: impl FnMut(usize, u64) -> bool) -> bool {
+    let (whole, rest) = id.as_chunks::<8>();
+    for (i, &word) in whole.iter().enumerate() {
+        if !show(i, u64::from_le_bytes(word)) {
+            return false;
         }
-    })
+    }
+    if rest.is_empty() {
+        return true;
+    }
+    let last = match id.last_chunk::<8>() {
+        // The last eight bytes, less those that were in the word before.
+        Some(&tail) => u64::from_le_bytes(tail) >> (8 * (8 - rest.len())),
+        None => rest.iter().rev().fold(0, |word, &byte| word << 8 | byte as u64),
+    };
+    show(whole.len(), last)
 }

@@ -42,7 +42,7 @@ pub(crate) struct Holding {
 
 impl Record {
     /// Starts a new use and returns its generation. Only by who owns the free record.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open(&self, id: &[u8]) -> u64 {
         // No incarnation is 0: until it aims, the record is nobody's, least of all that worker's
         // that its last use was on. Published with the header.

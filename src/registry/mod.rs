@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 
 pub use constraints::{Constraints, Selector, SelectorError};
 pub use name::Name;
-pub(crate) use views::{Directory, Facts, Tier, View};
+pub(crate) use views::{Directory, Facts, Tier};
 pub use worker::{WorkerError, WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate};
 pub(crate) use writer::Signal;
 use writer::Writer;
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     /// Registered workers.
     pub(crate) workers: Count,
     pub(crate) directory: Arc<ArcSwap<Directory>>,
+    /// How often another directory has been shown: rises after it has been.
+    pub(crate) shown: Count,
     /// By slot; what was there last where nobody is.
     facts: Chunked<ArcSwapOption<Facts>, 512>,
     plates: Chunked<Plate, 512>,
@@ -105,6 +107,7 @@ impl Registry {
                 moves: Count::default(),
                 workers: Count::default(),
                 directory: Arc::default(),
+                shown: Count::default(),
                 facts: Chunked::new(limits.workers),
                 plates: Chunked::new(limits.workers),
                 ids: IdIndex::new(limits.workers),

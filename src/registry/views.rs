@@ -75,6 +75,11 @@ impl View {
         &self.tiers[(need.gpus > 0) as usize]
     }
 
+    /// The first tier, unless the selector changes what a request asks for.
+    pub(crate) fn plain_first_tier(&self, gpus: bool) -> Option<&Tier> {
+        if self.names_gpus { None } else { self.tiers[gpus as usize].first() }
+    }
+
     /// Whether this named worker will do. A request that names its worker skips the pool rule.
     pub(crate) fn takes(&self, worker: &Facts, gpus: bool) -> bool {
         let on_machine = self.machine.is_none() || self.machine == worker.machine;

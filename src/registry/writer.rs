@@ -106,6 +106,7 @@ impl Writer {
     pub(super) fn show(&mut self, shared: &Shared) {
         if core::mem::take(&mut self.unseen) {
             shared.directory.store(Arc::new(self.directory.clone()));
+            shared.shown.rise();
         }
     }
 

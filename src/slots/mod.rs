@@ -4,6 +4,7 @@
 mod places;
 mod slot;
 mod state;
+mod wide;
 mod word;
 
 pub(crate) use places::{BLOCK, BlockRef, Blocks, Count, Occupant, Place, Ring};

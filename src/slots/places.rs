@@ -186,7 +186,7 @@ impl Ring {
         left
     }
 
-    #[inline]
+    #[inline(always)]
     fn cell(&self, at: u32) -> &AtomicU64 {
         let at = at as usize;
         if at < INLINE { &self.inline[at] } else { self.cell_beyond(at) }
@@ -200,7 +200,7 @@ impl Ring {
         &array[at - first]
     }
 
-    #[inline]
+    #[inline(always)]
     fn block<'b>(&self, at: u32, blocks: &'b Blocks) -> Option<(&'b Block, u32)> {
         let block = BlockRef::from_bits(self.cell(at).load(Ordering::Acquire))?;
         Some((blocks.0.get(block.index as usize)?, block.generation))

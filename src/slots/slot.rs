@@ -164,14 +164,14 @@ impl<L: Layout> Slot<L> {
     /// Races with: any other change (one swap fails and decides anew on what the other left);
     /// a cordon in [`Slot::revise`] (the state is in the word: after it, the swap fails and the
     /// new state refuses); a removal or a move (by the stamp, see the protocol).
-    #[inline(always)]
+    #[inline]
     pub(crate) fn change(&self, change: &Change, retries: &mut u64) -> Result<u64, Refused<L>> {
         self.change_from(self.word.load(), change, retries)
     }
 
     /// The same from a word that has been read before. If the slot has changed since, the swap
     /// says so.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn change_from(
         &self,
         mut word: Word<L>,
@@ -206,6 +206,14 @@ impl<L: Layout> Slot<L> {
             *retries += 1;
         }
         Err(Refused::Contended)
+    }
+
+    /// One reservation by one swap, from a word that has been read and found to do: state, room and,
+    /// read after it, the stamp. `None`: the slot has changed since. Races as [`Slot::change`].
+    #[inline(always)]
+    pub(crate) fn take_from(&self, word: Word<L>, need: &Resources) -> Option<u64> {
+        let new = word.minus(need, 1);
+        self.word.compare_exchange(word, new).ok().map(|()| new.version())
     }
 
     /// Gives back what was taken on this incarnation. `None`: that incarnation is gone, and there

@@ -21,8 +21,9 @@
 use core::marker::PhantomData;
 
 use super::State;
+use super::wide::WideCell;
 use crate::placement::{Free, Resources};
-use crate::sync::{AtomicU64, AtomicU128, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Where a field lies in the low part of the word. Each is placed after the one before.
 #[derive(Clone, Copy)]
@@ -101,44 +102,6 @@ const _: () = assert!(Wide::GPUS.bias() > Resources::MAX.gpus);
 // A worker of 4,000 cores, 64 TiB and 255 GPUs registers without rounding.
 const _: () = assert!(Resources::MAX.cpu >= 4_000_000 && Resources::MAX.memory >= 64 << 20);
 
-#[derive(Default)]
-pub(crate) struct WideCell(AtomicU128);
-
-impl WideCell {
-    const fn join(word: Word<Wide>) -> u128 {
-        (word.version as u128) << 64 | word.low as u128
-    }
-
-    const fn split(bits: u128) -> Word<Wide> {
-        Word { low: bits as u64, version: (bits >> 64) as u64, layout: PhantomData }
-    }
-}
-
-// Orderings, for every cell: a load acquires what the last change released, so that whoever sees
-// a word sees the stamp, the totals and the records that were written before it. A change is
-// AcqRel: it publishes its own writes to whoever changes the word next and sees all that came
-// before.
-impl WordCell<Wide> for WideCell {
-    #[inline]
-    fn load(&self) -> Word<Wide> {
-        Self::split(self.0.load(Ordering::Acquire))
-    }
-
-    #[inline]
-    fn compare_exchange(&self, current: Word<Wide>, new: Word<Wide>) -> Result<(), Word<Wide>> {
-        let (current, new) = (Self::join(current), Self::join(new));
-        match self.0.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Ok(()),
-            Err(now) => Err(Self::split(now)),
-        }
-    }
-
-    #[cfg(all(slotwise_loom, test))]
-    fn store(&self, new: Word<Wide>) {
-        self.0.store(Self::join(new), Ordering::Release);
-    }
-}
-
 /// The word that loom checks: the same fields, narrower, and 36 bits of version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Narrow;
@@ -194,6 +157,16 @@ pub(crate) struct Word<L> {
 }
 
 impl<L: Layout> Word<L> {
+    #[inline(always)]
+    pub(super) const fn from_parts(low: u64, version: u64) -> Self {
+        Word { low, version, layout: PhantomData }
+    }
+
+    #[inline(always)]
+    pub(super) const fn parts(self) -> (u64, u64) {
+        (self.low, self.version)
+    }
+
     pub(crate) fn new(free: Free, state: State, version: u64) -> Self {
         let biased = |field: Field, value: i64| field.place((value + field.bias() as i64) as u64);
         let low = biased(L::CPU, free.cpu)
@@ -275,7 +248,8 @@ mod tests {
         ) {
             prop_assert_eq!(round_trip::<Wide>(f, s, v), (f, s, v));
             let word = Word::<Wide>::new(f, s, v);
-            prop_assert_eq!(WideCell::split(WideCell::join(word)), word);
+            let (low, version) = word.parts();
+            prop_assert_eq!(Word::from_parts(low, version), word);
         }
 
         #[test]
