@@ -29,7 +29,8 @@ fn busy_engine() -> Audited {
 
 #[test]
 fn config_limits() {
-    let set: [(&str, usize, fn(&mut Config, usize)); 4] = [
+    type Set = fn(&mut Config, usize);
+    let set: [(&str, usize, Set); 4] = [
         ("max_workers", 1 << 24, |c, n| c.max_workers = n),
         ("max_reservations", 1 << 27, |c, n| c.max_reservations = n),
         ("max_selectors", 1 << 20, |c, n| c.max_selectors = n),

@@ -49,9 +49,7 @@ impl Engine {
         }
 
         let draft = self.ledger.draft(&local.magazine, request.id)?;
-        if !request.id.is_empty()
-            && self.ledger.claim(draft, request.id, id_hash) != Claim::Mine
-        {
+        if !request.id.is_empty() && self.ledger.claim(draft, request.id, id_hash) != Claim::Mine {
             self.ledger.discard(&local.magazine, draft);
             return None;
         }

@@ -2,7 +2,7 @@
 
 use super::local::Local;
 use super::{Engine, ReleaseError, Released};
-use crate::ledger::{NotLive, Sighting, Ticket};
+use crate::ledger::{NotLive, Ticket};
 use crate::registry::WorkerRef;
 
 impl From<NotLive> for ReleaseError {
@@ -45,10 +45,7 @@ impl Engine {
         if id.is_empty() || id.len() > crate::MAX_ID_LEN {
             return Err(ReleaseError::NotHeld);
         }
-        match self.ledger.find(id, seahash::hash(id)) {
-            Some(Sighting::Live(ticket, _)) => Ok(ticket),
-            Some(Sighting::Between(..)) | None => Err(ReleaseError::NotHeld),
-        }
+        self.ledger.ticket_of(id, seahash::hash(id)).ok_or(ReleaseError::NotHeld)
     }
 
     #[inline]

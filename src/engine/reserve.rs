@@ -356,7 +356,7 @@ impl Engine {
     }
 
     /// Gives capacity back to a registration, if it is still there. The version that this made.
-    #[inline]
+    #[inline(always)]
     pub(super) fn give(
         &self,
         local: &Local,

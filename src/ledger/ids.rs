@@ -55,8 +55,14 @@ const TRIES: u32 = 3;
 /// Words in a bucket: a cache line.
 const LINE: usize = 8;
 
-/// Where an entry stands. Positions are ordered: an id's buckets wrap at most once, and two
-/// entries of one id are compared by how far they are from its first bucket.
+/// How far a cell is from the beginning of an id's window, in the order of steps 3 and 4.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Step {
+    distance: u64,
+    cell: usize,
+}
+
+/// Where an entry stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spot(u64);
 
@@ -109,6 +115,16 @@ impl Entry {
     }
 }
 
+/// The first cell of a bucket, from `from` on, whose entry is wanted.
+#[inline(always)]
+fn find_cell(
+    line: &[AtomicU64; LINE],
+    from: usize,
+    wanted: impl Fn(Entry) -> bool,
+) -> Option<usize> {
+    (from..=CELLS).find(|&cell| wanted(Entry(line[cell].load(Ordering::Acquire))))
+}
+
 /// The index. `same(number)` says whether the entry of that number carries the id in question and
 /// is alive, and what the caller wants to know of it.
 pub(crate) struct IdIndex {
@@ -119,6 +135,8 @@ pub(crate) struct IdIndex {
     /// The first word that starts a cache line.
     first: usize,
     mask: u64,
+    /// Buckets that one id may spread over.
+    reach: u64,
 }
 
 impl IdIndex {
@@ -127,16 +145,14 @@ impl IdIndex {
         let buckets = capacity.div_ceil(4).next_power_of_two();
         let words = zeroes((buckets + 1) * LINE);
         let first = words.as_ptr().addr().wrapping_neg() / 8 % LINE;
-        IdIndex { words, first, mask: buckets as u64 - 1 }
+        IdIndex { words, first, mask: buckets as u64 - 1, reach: REACH.min(buckets as u64) }
     }
 
-    /// The mark and the cells of a bucket.
+    /// A bucket: its mark, then its cells.
     #[inline(always)]
-    fn bucket(&self, index: u64) -> (&AtomicU64, &[AtomicU64; CELLS]) {
+    fn line(&self, index: u64) -> &[AtomicU64; LINE] {
         let from = self.first + index as usize * LINE;
-        let line = &self.words[from..from + LINE];
-        let cells = line[1..1 + CELLS].try_into().expect("a line holds the cells");
-        (&line[0], cells)
+        self.words[from..from + LINE].try_into().expect("a line long")
     }
 
     /// The `distance`-th bucket of this hash.
@@ -144,41 +160,41 @@ impl IdIndex {
         hash.wrapping_add(distance) & self.mask
     }
 
-    fn reach(&self) -> u64 {
-        REACH.min(self.mask + 1)
+    fn spot(&self, hash: u64, step: Step) -> Spot {
+        Spot(self.nth(hash, step.distance) * LINE as u64 + step.cell as u64)
     }
 
     fn cell(&self, spot: Spot) -> &AtomicU64 {
-        &self.bucket(spot.0 / 8).1[(spot.0 % 8) as usize]
+        &self.words[self.first + spot.0 as usize]
     }
 
     /// Looks at every cell in which the hash's id can stand, in order: `hit` is told of entries
-    /// that may be of this id (how far from the start, where, what). Without a result, the first
-    /// empty cell.
+    /// that may be of this id (where, and what). Without a result, the first empty cell.
     #[inline(always)]
     fn walk<R>(
         &self,
         hash: u64,
-        mut hit: impl FnMut(u64, Spot, Entry) -> Option<R>,
-    ) -> Result<R, Option<(u64, Spot)>> {
+        mut hit: impl FnMut(Step, Entry) -> Option<R>,
+    ) -> Result<R, Option<Step>> {
         let mut hole = None;
-        for distance in 0..self.reach() {
-            let index = self.nth(hash, distance);
-            let (spilled, cells) = self.bucket(index);
-            for (i, cell) in cells.iter().enumerate() {
-                let bits = cell.load(Ordering::Acquire);
-                let at = (distance * 8 + i as u64, Spot(index * 8 + i as u64));
-                if bits == Entry::EMPTY {
-                    if hole.is_none() {
-                        hole = Some(at);
-                    }
-                } else if Entry(bits).may_be(hash)
-                    && let Some(found) = hit(at.0, at.1, Entry(bits))
+        for distance in 0..self.reach {
+            let line = self.line(self.nth(hash, distance));
+            let mut from = 1;
+            while let Some(cell) = find_cell(line, from, |entry| entry.may_be(hash)) {
+                let entry = Entry(line[cell].load(Ordering::Acquire));
+                if entry.may_be(hash)
+                    && entry.0 != Entry::EMPTY
+                    && let Some(found) = hit(Step { distance, cell }, entry)
                 {
                     return Ok(found);
                 }
+                from = cell + 1;
             }
-            if spilled.load(Ordering::Acquire) == 0 {
+            if hole.is_none() {
+                let empty = find_cell(line, 1, |entry| entry.0 == Entry::EMPTY);
+                hole = empty.map(|cell| Step { distance, cell });
+            }
+            if line[0].load(Ordering::Acquire) == 0 {
                 break;
             }
         }
@@ -187,8 +203,8 @@ impl IdIndex {
 
     /// Lets the window reach one bucket further. False if it is at its end.
     fn spill(&self, hash: u64) -> bool {
-        (0..self.reach() - 1).any(|distance| {
-            let (spilled, _) = self.bucket(self.nth(hash, distance));
+        (0..self.reach - 1).any(|distance| {
+            let spilled = &self.line(self.nth(hash, distance))[0];
             spilled.load(Ordering::Acquire) == 0 && {
                 spilled.store(1, Ordering::Release);
                 true
@@ -199,12 +215,12 @@ impl IdIndex {
     /// The holder of an id, if there is one.
     #[inline]
     pub(crate) fn find<T>(&self, hash: u64, same: impl Fn(u32) -> Option<T>) -> Option<T> {
-        let settled = |_, _, entry: Entry| if entry.settled() { same(entry.number()) } else { None };
+        let settled = |_, entry: Entry| if entry.settled() { same(entry.number()) } else { None };
         self.walk(hash, settled).ok()
     }
 
     /// Makes the entry `number` the holder of its id, unless there is one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert<T>(
         &self,
         hash: u64,
@@ -214,7 +230,7 @@ impl IdIndex {
         let tentative = Entry::tentative(hash, number);
         let settled = tentative.0 | Entry::SETTLED;
         for _ in 0..TRIES {
-            let rival = |_, _, entry: Entry| Some((entry.settled(), same(entry.number())?));
+            let rival = |_, entry: Entry| Some((entry.settled(), same(entry.number())?));
             let hole = match self.walk(hash, rival) {
                 Ok((true, held)) => return Insert::Held(held),
                 Ok((false, _)) => {
@@ -223,9 +239,10 @@ impl IdIndex {
                 }
                 Err(hole) => hole,
             };
-            let Some((order, spot)) = hole else {
+            let Some(step) = hole else {
                 if self.spill(hash) { continue } else { return Insert::Full }
             };
+            let spot = self.spot(hash, step);
             let cell = self.cell(spot);
             let swap =
                 |from, to| cell.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
@@ -233,7 +250,7 @@ impl IdIndex {
                 continue;
             }
             store_load_fence_after_swap();
-            match self.second_look(hash, order, &same) {
+            match self.second_look(hash, step, &same) {
                 SecondLook::Alone => {
                     // Races with a rival's swap in its second look: one of the two succeeds.
                     if swap(tentative.0, settled).is_ok() {
@@ -257,14 +274,14 @@ impl IdIndex {
     fn second_look<T>(
         &self,
         hash: u64,
-        mine: u64,
+        mine: Step,
         same: &impl Fn(u32) -> Option<T>,
     ) -> SecondLook<T> {
         if bug(Bug::InsertWithoutSecondLook) {
             return SecondLook::Alone;
         }
-        let look = |order, spot, mut entry: Entry| {
-            if order == mine {
+        let look = |step: Step, mut entry: Entry| {
+            if step == mine {
                 return None;
             }
             loop {
@@ -272,11 +289,14 @@ impl IdIndex {
                 if entry.settled() {
                     return Some(SecondLook::Held(held));
                 }
-                if order < mine {
+                if step < mine {
                     return Some(SecondLook::After);
                 }
                 let out = (Entry::EMPTY, Ordering::AcqRel, Ordering::Acquire);
-                match self.cell(spot).compare_exchange(entry.0, out.0, out.1, out.2) {
+                match self
+                    .cell(self.spot(hash, step))
+                    .compare_exchange(entry.0, out.0, out.1, out.2)
+                {
                     Ok(_) => return None,
                     Err(now) if now == Entry::EMPTY || !Entry(now).may_be(hash) => return None,
                     Err(now) => entry = Entry(now),

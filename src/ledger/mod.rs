@@ -252,6 +252,14 @@ impl Ledger {
         self.sight(index, header.generation)
     }
 
+    /// The ticket of the live reservation that an id holds.
+    #[inline]
+    pub(crate) fn ticket_of(&self, id: &[u8], hash: u64) -> Option<Ticket> {
+        let same = |index: u32| self.record(index).plate.carries(id).map(|header| (index, header));
+        let (index, header) = self.ids.find(hash, same)?;
+        (header.phase == Phase::Live).then(|| Record::ticket(index, header.generation))
+    }
+
     /// What a ticket stands for.
     pub(crate) fn look(&self, ticket: Ticket) -> Option<Sighting> {
         self.records.get(ticket.index() as usize)?;

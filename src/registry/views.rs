@@ -48,6 +48,7 @@ impl Tier {
     }
 
     /// The blocks of places as they are.
+    #[cfg(test)]
     pub(crate) fn layout(&self, blocks: &Blocks) -> Vec<Vec<Option<Occupant>>> {
         match self {
             Tier::Ring(ring) => ring.layout(blocks),

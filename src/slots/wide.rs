@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn swaps_from_what_is_there_and_says_what_is() {
         let cell = WideCell::default();
-        let word = |n| Word::<Wide>::new(Free { cpu: n, memory: -n, gpus: n }, State::Ready, n as u64);
+        let word =
+            |n| Word::<Wide>::new(Free { cpu: n, memory: -n, gpus: n }, State::Ready, n as u64);
         let zero = cell.load();
         assert_eq!(cell.compare_exchange(zero, word(1)), Ok(()));
         assert_eq!(cell.load(), word(1));

@@ -23,6 +23,7 @@ use core::marker::PhantomData;
 use super::State;
 use super::wide::WideCell;
 use crate::placement::{Free, Resources};
+#[cfg(test)]
 use crate::sync::{AtomicU64, Ordering};
 
 /// Where a field lies in the low part of the word. Each is placed after the one before.
@@ -103,9 +104,11 @@ const _: () = assert!(Wide::GPUS.bias() > Resources::MAX.gpus);
 const _: () = assert!(Resources::MAX.cpu >= 4_000_000 && Resources::MAX.memory >= 64 << 20);
 
 /// The word that loom checks: the same fields, narrower, and 36 bits of version.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Narrow;
 
+#[cfg(test)]
 impl Layout for Narrow {
     const CPU: Field = Field::first(10);
     const MEMORY: Field = Self::CPU.then(10);
@@ -114,9 +117,11 @@ impl Layout for Narrow {
     type Cell = NarrowCell;
 }
 
+#[cfg(test)]
 #[derive(Default)]
 pub(crate) struct NarrowCell(AtomicU64);
 
+#[cfg(test)]
 impl NarrowCell {
     const LOW: u32 = Narrow::STATE.end();
 
@@ -129,6 +134,7 @@ impl NarrowCell {
     }
 }
 
+#[cfg(test)]
 impl WordCell<Narrow> for NarrowCell {
     fn load(&self) -> Word<Narrow> {
         Self::split(self.0.load(Ordering::Acquire))

@@ -193,7 +193,7 @@ impl Ask {
     ) -> Request<'a> {
         let request = Request::new(&self.id, self.need).policy(self.policy).ahead(self.ahead);
         // Even hashes start by the id, for the lack of a better coin.
-        let request = if self.hash % 2 == 0 { request } else { request.hash(self.hash) };
+        let request = if self.hash.is_multiple_of(2) { request } else { request.hash(self.hash) };
         match selector {
             Some(selector) => request.selector(selector),
             None => request.constraints(constraints),
