@@ -37,19 +37,22 @@ impl Default for Config {
     }
 }
 
-/// A limit of a [`Config`] is out of its range.
+/// A limit of a [`Config`] is out of its range, or the processor will not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The field.
+    /// The field, or the instruction that the processor lacks.
     pub field: &'static str,
     /// What it was set to.
     pub given: usize,
-    /// The most it can be; the least is 1.
+    /// The most it can be; the least is 1. 0 where an instruction is lacking.
     pub limit: usize,
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.limit == 0 {
+            return write!(f, "this processor lacks the instruction {}", self.field);
+        }
         write!(f, "Config::{} is {}; it must be from 1 to {}", self.field, self.given, self.limit)
     }
 }
@@ -67,6 +70,9 @@ impl Config {
             if given == 0 || given > limit {
                 return Err(ConfigError { field, given, limit });
             }
+        }
+        if !crate::slots::supported() {
+            return Err(ConfigError { field: "cmpxchg16b", given: 0, limit: 0 });
         }
         Ok(())
     }

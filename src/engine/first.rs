@@ -9,7 +9,7 @@ use super::local::Local;
 use super::{Affinity, Eligible, Engine, Request, Reservation};
 use crate::ledger::Claim;
 use crate::placement::{Policy, Resources};
-use crate::registry::{Tier, WorkerRef};
+use crate::registry::WorkerRef;
 
 impl Engine {
     #[inline(always)]
@@ -35,8 +35,7 @@ impl Engine {
         };
 
         let shared = &self.registry.shared;
-        let at_hash = |tier: &Tier| tier.at(&shared.blocks, hash);
-        let occupant = local.first_tier(shared.shown.get(), selector, need.gpus > 0, at_hash)?;
+        let occupant = local.first_place(shared, selector, need.gpus > 0, hash)?;
         let slot = shared.table.get(occupant.slot)?;
         // The word, then the stamp: see `slots::slot`.
         let word = slot.word();
@@ -48,19 +47,19 @@ impl Engine {
             return None;
         }
 
-        let draft = self.ledger.draft(&local.magazine, request.id)?;
+        let (draft, record) = self.ledger.draft_and_record(&local.magazine, request.id)?;
         if !request.id.is_empty() && self.ledger.claim(draft, request.id, id_hash) != Claim::Mine {
             self.ledger.discard(&local.magazine, draft);
             return None;
         }
         let worker = WorkerRef { index: occupant.slot, incarnation: stamp.incarnation };
-        self.ledger.aim(draft, worker.index, worker.incarnation, need);
+        record.aim(worker.index, worker.incarnation, need);
         let Some(version) = slot.take_from(word, need) else {
             local.counters.cas_retries.add(1);
             self.ledger.discard(&local.magazine, draft);
             return None;
         };
-        if !self.ledger.publish(draft, version) {
+        if !record.publish(draft.generation(), version) {
             self.give(local, worker, need, 1);
             self.ledger.discard(&local.magazine, draft);
             return None;

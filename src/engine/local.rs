@@ -10,7 +10,8 @@ use arc_swap::{ArcSwap, Cache};
 use super::batch::Scratch;
 use super::counters::Counters;
 use crate::ledger::Magazine;
-use crate::registry::{Constraints, Directory, Selector, Tier};
+use crate::registry::{Constraints, Directory, Selector, Shared, Tier};
+use crate::slots::Occupant;
 
 /// Constraints that a thread remembers the handles of.
 const REMEMBERED: usize = 1024;
@@ -56,31 +57,31 @@ impl Local {
         self.directory.borrow_mut()
     }
 
-    /// Shows `look` the first tier of a selector as it is now. `None` where the way there is not
-    /// plain: the selector names GPU types, has no tier, or is unknown.
+    /// Who stands at the place of a selector's first tier that `hash` points to. `None` also where
+    /// the way there is not plain: the selector names GPU types, has no tier, or is unknown.
     ///
-    /// Most threads ask for one selector again and again, so the tier is kept while `shown`, how
-    /// many directories have been shown, does not rise. The count is read before the directory, so
+    /// Most threads ask for one selector again and again, so the tier is kept while the count of
+    /// directories that have been shown does not rise. The count is read before the directory, so
     /// that what is kept is at least as new as its count says.
     #[inline(always)]
-    pub(super) fn first_tier<R>(
+    pub(super) fn first_place(
         &self,
-        shown: u64,
+        shared: &Shared,
         selector: Selector,
         gpus: bool,
-        look: impl FnOnce(&Tier) -> Option<R>,
-    ) -> Option<R> {
-        let recent = self.recent.borrow();
-        if let Some(r) = &*recent
-            && r.shown == shown
-            && r.selector == selector
-            && r.gpus == gpus
-        {
-            return look(&r.tier);
+        hash: u64,
+    ) -> Option<Occupant> {
+        let shown = shared.shown.get();
+        loop {
+            if let Some(r) = &*self.recent.borrow()
+                && r.shown == shown
+                && r.selector == selector
+                && r.gpus == gpus
+            {
+                return r.tier.at(&shared.blocks, hash);
+            }
+            self.renew_first_tier(shown, selector, gpus)?;
         }
-        drop(recent);
-        self.renew_first_tier(shown, selector, gpus)?;
-        self.recent.borrow().as_ref().and_then(|r| look(&r.tier))
     }
 
     #[cold]

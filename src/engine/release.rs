@@ -48,12 +48,13 @@ impl Engine {
         self.ledger.ticket_of(id, seahash::hash(id)).ok_or(ReleaseError::NotHeld)
     }
 
-    #[inline]
+    #[inline(always)]
     fn release_with(&self, local: &Local, ticket: Ticket) -> Result<Released, ReleaseError> {
-        let holding = self.ledger.close(ticket)?;
+        let record = self.ledger.close_record(ticket)?;
+        let holding = record.holding();
         let worker = WorkerRef { index: holding.slot, incarnation: holding.incarnation };
         let version = self.give(local, worker, &holding.amount, 1);
-        self.ledger.finish(&local.magazine, ticket);
+        self.ledger.finish_record(&local.magazine, ticket, record);
         local.counters.released.add(1);
         Ok(Released { worker, amount: holding.amount, version })
     }

@@ -47,6 +47,10 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    pub(crate) fn generation(self) -> u64 {
+        self.generation
+    }
+
     pub(crate) fn ticket(self) -> Ticket {
         Record::ticket(self.index, self.generation)
     }
@@ -104,8 +108,19 @@ impl Ledger {
     /// A new record for `id` (empty: none). `None`: the ledger is full.
     #[inline(always)]
     pub(crate) fn draft(&self, magazine: &Magazine, id: &[u8]) -> Option<Draft> {
+        self.draft_and_record(magazine, id).map(|(draft, _)| draft)
+    }
+
+    /// The same with the record at hand, for who makes all steps in one go.
+    #[inline(always)]
+    pub(crate) fn draft_and_record(
+        &self,
+        magazine: &Magazine,
+        id: &[u8],
+    ) -> Option<(Draft, &Record)> {
         let index = self.free.take(&self.records, magazine)?;
-        Some(Draft { index, generation: self.record(index).open(id) })
+        let record = self.record(index);
+        Some((Draft { index, generation: record.open(id) }, record))
     }
 
     /// Makes the draft the holder of its id, unless there is one.
@@ -132,7 +147,7 @@ impl Ledger {
     }
 
     /// Names where the reservation is about to be taken. Before the slot's swap.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn aim(&self, draft: Draft, slot: u32, incarnation: u32, amount: &Resources) {
         self.record(draft.index).aim(slot, incarnation, amount);
     }
@@ -142,16 +157,9 @@ impl Ledger {
     /// the draft is pending again.
     ///
     /// Races with `evict` (one of the two moves the header first).
-    #[inline(always)]
+    #[inline]
     pub(crate) fn publish(&self, draft: Draft, version: u64) -> bool {
-        let record = self.record(draft.index);
-        record.set_version(version);
-        if record.plate.advance(draft.generation, Phase::Pending, Phase::Live).is_ok() {
-            return true;
-        }
-        // Only the maker moves a doomed record.
-        let _ = record.plate.advance(draft.generation, Phase::Doomed, Phase::Pending);
-        false
+        self.record(draft.index).publish(draft.generation, version)
     }
 
     /// Gives up a draft.
@@ -166,9 +174,15 @@ impl Ledger {
     /// of exactly this generation is swapped once.
     #[inline]
     pub(crate) fn close(&self, ticket: Ticket) -> Result<Holding, NotLive> {
+        self.close_record(ticket).map(Record::holding)
+    }
+
+    /// The same with the record at hand, for who goes on to [`Ledger::finish_record`].
+    #[inline(always)]
+    pub(crate) fn close_record(&self, ticket: Ticket) -> Result<&Record, NotLive> {
         let record = self.records.get(ticket.index() as usize).ok_or(NotLive::Gone)?;
         match record.plate.advance(ticket.generation(), Phase::Live, Phase::Closing) {
-            Ok(()) => Ok(record.holding()),
+            Ok(()) => Ok(record),
             Err(now) if now.generation == ticket.generation() && now.phase == Phase::Closing => {
                 Err(NotLive::Busy)
             }
@@ -228,20 +242,25 @@ impl Ledger {
     }
 
     /// Ends a closed reservation: its slot has been credited.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn finish(&self, magazine: &Magazine, ticket: Ticket) {
         self.end(magazine, ticket.index(), ticket.generation());
     }
 
+    /// The same with the record at hand.
     #[inline(always)]
-    fn end(&self, magazine: &Magazine, index: u32, generation: u64) {
-        let record = self.record(index);
+    pub(crate) fn finish_record(&self, magazine: &Magazine, ticket: Ticket, record: &Record) {
         if let Some(spot) = record.plate.spot() {
             self.ids.remove(spot);
         }
-        if record.plate.end(generation) {
-            self.free.put(&self.records, magazine, index);
+        if record.plate.end(ticket.generation()) {
+            self.free.put(&self.records, magazine, ticket.index());
         }
+    }
+
+    fn end(&self, magazine: &Magazine, index: u32, generation: u64) {
+        let ticket = Record::ticket(index, generation);
+        self.finish_record(magazine, ticket, self.record(index));
     }
 
     /// The live reservation of an id, or that it is being made or given back.

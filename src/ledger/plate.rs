@@ -79,7 +79,7 @@ impl Plate {
     }
 
     /// Moves the header on, if it is what the caller thinks.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn advance(&self, generation: u64, from: Phase, to: Phase) -> Result<(), Header> {
         let (old, new) = (Header { generation, phase: from }, Header { generation, phase: to });
         #[cfg(all(slotwise_loom, test))]

@@ -9,7 +9,7 @@
 //! The header of its [`Plate`] decides who of two releases closes it, and whether a removal comes
 //! before or after it was made. All else belongs to whoever moved the header last.
 
-use super::plate::{Header, Plate};
+use super::plate::{Header, Phase, Plate};
 use super::ticket::Ticket;
 use crate::placement::Resources;
 use crate::sync::{AtomicU64, Bug, Ordering, bug};
@@ -54,11 +54,23 @@ impl Record {
 
     /// Where the reservation is about to be taken, written before the slot's swap publishes it:
     /// an audit or a removal that sees the swap sees this.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn aim(&self, slot: u32, incarnation: u32, amount: &Resources) {
         // Release: an eviction that reads this aim sees the gang that was joined before.
         self.place.store((slot as u64) << 32 | incarnation as u64, Ordering::Release);
         self.amount.store(amount.to_bits(), Ordering::Relaxed);
+    }
+
+    /// See [`super::Ledger::publish`].
+    #[inline(always)]
+    pub(crate) fn publish(&self, generation: u64, version: u64) -> bool {
+        self.set_version(version);
+        if self.plate.advance(generation, Phase::Pending, Phase::Live).is_ok() {
+            return true;
+        }
+        // Only the maker moves a doomed record.
+        let _ = self.plate.advance(generation, Phase::Doomed, Phase::Pending);
+        false
     }
 
     #[inline]

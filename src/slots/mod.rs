@@ -10,6 +10,7 @@ mod word;
 pub(crate) use places::{BLOCK, BlockRef, Blocks, Count, Occupant, Place, Ring};
 pub(crate) use slot::{Change, Fence, Refused, Slot, Stamp};
 pub use state::State;
+pub(crate) use wide::supported;
 #[cfg(all(slotwise_loom, test))]
 pub(crate) use word::Narrow;
 pub(crate) use word::{Layout, Wide, Word, WordCell};

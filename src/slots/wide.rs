@@ -3,14 +3,23 @@
 //! On x86-64 it is written out: `cmpxchg16b` in place, without a call through a table, and a load
 //! of two halves in place of one of sixteen bytes. The latter is what pays: right after a
 //! `cmpxchg16b` a sixteen-byte load waits for the store to drain, an eight-byte one does not.
-//! Everywhere else, and on the few x86-64 processors without the instruction, portable-atomic.
+//! Everywhere else, portable-atomic. An engine is not built on the few x86-64 processors without the
+//! instruction (before 2006), see [`supported`].
 #![allow(unsafe_code)]
 
 use super::{Wide, Word, WordCell};
-use crate::sync::{AtomicU128, Ordering};
+use crate::sync::AtomicU128;
 
 #[derive(Default)]
 pub(crate) struct WideCell(AtomicU128);
+
+/// Whether this processor has what the cell needs. Asked once, before the first cell is used.
+pub(crate) fn supported() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("cmpxchg16b");
+    #[cfg(not(target_arch = "x86_64"))]
+    return true;
+}
 
 // Orderings, for every cell: a load acquires what the last change released, so that whoever sees
 // a word sees the stamp, the totals and the records that were written before it. A change is
@@ -19,29 +28,14 @@ pub(crate) struct WideCell(AtomicU128);
 impl WordCell<Wide> for WideCell {
     #[inline(always)]
     fn load(&self) -> Word<Wide> {
-        #[cfg(target_arch = "x86_64")]
-        if native::there() {
-            let (low, version) = native::load(&self.0);
-            return Word::from_parts(low, version);
-        }
-        let bits = self.0.load(Ordering::Acquire);
-        Word::from_parts(bits as u64, (bits >> 64) as u64)
+        let (low, version) = native::load(&self.0);
+        Word::from_parts(low, version)
     }
 
     #[inline(always)]
     fn compare_exchange(&self, current: Word<Wide>, new: Word<Wide>) -> Result<(), Word<Wide>> {
-        let (current, new) = (current.parts(), new.parts());
-        #[cfg(target_arch = "x86_64")]
-        if native::there() {
-            let swapped = native::compare_exchange(&self.0, current, new);
-            return swapped.map_err(|(low, version)| Word::from_parts(low, version));
-        }
-        let join = |(low, version): (u64, u64)| (version as u128) << 64 | low as u128;
-        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
-        match self.0.compare_exchange(join(current), join(new), success, failure) {
-            Ok(_) => Ok(()),
-            Err(now) => Err(Word::from_parts(now as u64, (now >> 64) as u64)),
-        }
+        let swapped = native::compare_exchange(&self.0, current.parts(), new.parts());
+        swapped.map_err(|(low, version)| Word::from_parts(low, version))
     }
 
     #[cfg(all(slotwise_loom, test))]
@@ -51,17 +45,37 @@ impl WordCell<Wide> for WideCell {
     }
 }
 
+#[cfg(not(target_arch = "x86_64"))]
+mod native {
+    use crate::sync::{AtomicU128, Ordering};
+
+    const fn join((low, version): (u64, u64)) -> u128 {
+        (version as u128) << 64 | low as u128
+    }
+
+    const fn split(bits: u128) -> (u64, u64) {
+        (bits as u64, (bits >> 64) as u64)
+    }
+
+    pub(super) fn load(cell: &AtomicU128) -> (u64, u64) {
+        split(cell.load(Ordering::Acquire))
+    }
+
+    pub(super) fn compare_exchange(
+        cell: &AtomicU128,
+        current: (u64, u64),
+        new: (u64, u64),
+    ) -> Result<(), (u64, u64)> {
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        cell.compare_exchange(join(current), join(new), success, failure).map(|_| ()).map_err(split)
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 mod native {
     use core::arch::asm;
 
     use crate::sync::AtomicU128;
-
-    /// Whether the processor has the instruction: a cached bit.
-    #[inline(always)]
-    pub(super) fn there() -> bool {
-        cfg!(target_feature = "cmpxchg16b") || std::arch::is_x86_feature_detected!("cmpxchg16b")
-    }
 
     /// Both halves as they were at one instant: the version is read before and after the rest, and
     /// every change raises it.
@@ -72,8 +86,8 @@ mod native {
             let (low, before, after): (u64, u64, u64);
             // SAFETY: leans on `cell` being alive, sixteen bytes long and aligned to them. Aligned
             // eight-byte loads are single-copy atomic and not reordered with one another on
-            // x86-64, and all access to the cell while this processor is found to have the
-            // instruction is by these two blocks, so that no access of the language is mixed in.
+            // x86-64, and all access to the cell is by these two blocks, so that no access of the
+            // language is mixed in.
             unsafe {
                 asm!(
                     "mov {before}, [{at} + 8]",
@@ -100,8 +114,8 @@ mod native {
     ) -> Result<(), (u64, u64)> {
         let swapped: u8;
         let (low, high): (u64, u64);
-        // SAFETY: as above; the instruction is there, which the caller has asked. rbx, which the
-        // instruction wants and the compiler keeps for itself, is put back.
+        // SAFETY: as above; the instruction is there, or no engine would have been built. rbx,
+        // which the instruction wants and the compiler keeps for itself, is put back.
         unsafe {
             asm!(
                 "xchg rbx, rsi",
