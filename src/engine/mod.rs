@@ -19,6 +19,8 @@ mod workers;
 
 #[cfg(all(slotwise_loom, test))]
 mod loom_tests;
+#[cfg(all(test, not(slotwise_loom)))]
+mod policy_tests;
 
 use std::sync::Arc;
 

@@ -48,7 +48,7 @@ impl Tier {
     }
 
     /// The blocks of places as they are.
-    #[cfg(test)]
+    #[cfg(all(test, not(slotwise_loom)))]
     pub(crate) fn layout(&self, blocks: &Blocks) -> Vec<Vec<Option<Occupant>>> {
         match self {
             Tier::Ring(ring) => ring.layout(blocks),

@@ -207,7 +207,7 @@ impl Ring {
     }
 
     /// The blocks as they are: the places used so far of each, holes included.
-    #[cfg(test)]
+    #[cfg(all(test, not(slotwise_loom)))]
     pub(crate) fn layout(&self, blocks: &Blocks) -> Vec<Vec<Option<Occupant>>> {
         let of = |(block, _): (&Block, u32)| {
             let used = block.used.load(Ordering::Acquire) as usize;

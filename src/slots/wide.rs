@@ -41,7 +41,7 @@ impl WordCell<Wide> for WideCell {
     #[cfg(all(slotwise_loom, test))]
     fn store(&self, new: Word<Wide>) {
         let (low, version) = new.parts();
-        self.0.store((version as u128) << 64 | low as u128, Ordering::Release);
+        self.0.store((version as u128) << 64 | low as u128, crate::sync::Ordering::Release);
     }
 }
 

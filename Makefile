@@ -1,0 +1,66 @@
+# The two that matter on a fresh machine: `make run` and `make test`. Both do all their set-up.
+CARGO ?= cargo
+LOOM  = RUSTFLAGS="--cfg slotwise_loom" $(CARGO) test --release --lib --target-dir target/loom --
+
+.PHONY: help setup run test test-rust check loom loom-long mutants model-long stress-long bench \
+        package long clean
+
+help:
+	@echo 'make run          place a generated cluster'"'"'s requests by every policy, with a plot'
+	@echo 'make test         every test that CI runs'
+	@echo 'make bench        all benchmarks (redis-server on PATH is measured, too)'
+	@echo 'parts of test:    check test-rust loom package'
+	@echo 'longer tiers:     loom-long mutants model-long stress-long, or all of them: long'
+
+setup:
+	@.ci/setup
+
+run: setup
+	$(CARGO) build --release --features cli
+	mkdir -p out
+	target/release/slotwise generate --nodes-out out/nodes.csv --pods-out out/pods.csv
+	target/release/slotwise replay --nodes out/nodes.csv --pods out/pods.csv --policy all --plot out/replay.svg
+	@echo 'plot: out/replay.svg'
+
+test: setup
+	@.ci/test
+
+# Formatting, lints and documentation, without a warning.
+check: setup
+	@.ci/check
+
+test-rust: setup
+	$(CARGO) test --release --features cli
+
+# Every interleaving of the core's races with up to two preemptions, and the seeded bugs.
+loom: setup
+	LOOM_MAX_PREEMPTIONS=2 $(LOOM) loom_
+
+loom-long: setup
+	LOOM_MAX_PREEMPTIONS=3 $(LOOM) loom_
+
+# The seeded bugs alone: each must be caught by its model.
+mutants: setup
+	LOOM_MAX_PREEMPTIONS=2 $(LOOM) loom_catches_
+
+model-long: setup
+	PROPTEST_CASES=100000 $(CARGO) test --release --test model
+	PROPTEST_CASES=20000 $(CARGO) test --release --lib policy_tests
+
+stress-long: setup
+	SLOTWISE_STRESS_OPS=10000000 $(CARGO) test --release --test stress
+
+long: loom-long model-long stress-long
+
+bench: setup
+	$(CARGO) bench --bench ratios
+	$(CARGO) bench --bench original
+	$(CARGO) bench --bench redis
+
+# What a user of the crate gets, built from the package.
+package: setup
+	$(CARGO) package --allow-dirty
+
+clean:
+	$(CARGO) clean
+	rm -rf out

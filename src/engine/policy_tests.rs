@@ -1,0 +1,219 @@
+//! The engine's walk against the naive policies, worker for worker, and its views against a plain
+//! look at every worker.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::placement::{Free, Policy, Resources, naive};
+use crate::registry::{WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate};
+use crate::slots::Occupant;
+
+/// Few attributes, so that many workers share them.
+#[derive(Clone, Debug)]
+struct Spec {
+    size: (u64, u64, u64),
+    pool: u8,
+    priority: i32,
+    machine: Option<u8>,
+    host: bool,
+    pending: bool,
+}
+
+fn spec() -> impl Strategy<Value = Spec> {
+    let size = (1u64..5, 1u64..5, prop_oneof![3 => Just(0u64), 1 => 1u64..3]);
+    (
+        size,
+        0u8..3,
+        0i32..2,
+        prop::option::weighted(0.3, 0u8..3),
+        any::<bool>(),
+        prop::bool::weighted(0.1),
+    )
+        .prop_map(|(size, pool, priority, machine, host, pending)| Spec {
+            size: (size.0 * 100, size.1 * 100, size.2),
+            pool,
+            priority,
+            machine,
+            host,
+            pending,
+        })
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Add(Spec, u8),
+    Remove(usize),
+    Move(usize, u8),
+    Cordon(usize, bool),
+    Ask { policy: usize, need: (u64, u64, u64), hash: u64, wants: u8, ahead: bool },
+    Release(usize),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        // Many of one kind at a time: a class then fills more than one block.
+        2 => (spec(), 1u8..50).prop_map(|(spec, n)| Op::Add(spec, n)),
+        1 => any::<usize>().prop_map(Op::Remove),
+        1 => (any::<usize>(), 0u8..3).prop_map(|(at, pool)| Op::Move(at, pool)),
+        1 => (any::<usize>(), any::<bool>()).prop_map(|(at, on)| Op::Cordon(at, on)),
+        12 => (0..Policy::ALL.len(), (0u64..300, 0u64..300, 0u64..2), any::<u64>(), 0u8..6, any::<bool>())
+            .prop_map(|(policy, need, hash, wants, ahead)| Op::Ask { policy, need, hash, wants, ahead }),
+        3 => any::<usize>().prop_map(Op::Release),
+    ]
+}
+
+const POOLS: [&str; 3] = ["", "a", "b"];
+
+fn constraints(wants: u8, known_host: &[u8]) -> Constraints {
+    match wants {
+        0 | 1 => Constraints::new(),
+        2 => Constraints::new().pool("a"),
+        3 => Constraints::new().pool("b").pool("a"),
+        4 => Constraints::new().machine("m1"),
+        _ => Constraints::new().label("host", known_host),
+    }
+}
+
+/// By strings alone: the worker's rank for these constraints, lower first.
+fn rank(wants: u8, known_host: &[u8], w: &WorkerInfo, gpus: bool) -> Option<(usize, i64)> {
+    let host = w.labels.iter().any(|(k, v)| &**k == b"host" && **v == *known_host);
+    let pool = match (wants, &*w.pool) {
+        (2, b"a") | (3, b"b") => 0,
+        (3, b"a") => 1,
+        (2 | 3, _) => return None,
+        (4, _) if w.machine.as_deref() != Some(b"m1") => return None,
+        (5.., _) if !host => return None,
+        _ => 0,
+    };
+    (gpus == (w.total.gpus > 0)).then_some((pool, -(w.priority as i64)))
+}
+
+struct World {
+    engine: Engine,
+    ids: Vec<String>,
+    tickets: Vec<crate::Ticket>,
+    named: usize,
+}
+
+impl World {
+    fn tiers(&self, selector: Selector, need: &Resources) -> Vec<Vec<Vec<Option<Occupant>>>> {
+        let mut directory = self.engine.local().directory();
+        let view = directory.load().view(selector.0).expect("a selector of this engine");
+        view.tiers(need).iter().map(|t| t.layout(&self.engine.registry.shared.blocks)).collect()
+    }
+
+    fn ask(&mut self, policy: Policy, need: Resources, hash: u64, wants: u8, ahead: bool) {
+        let host = self.ids.get(hash as usize % self.ids.len().max(1)).cloned().unwrap_or_default();
+        let constraints = constraints(wants, host.as_bytes());
+        let selector = self.engine.selector(&constraints).unwrap();
+        let tiers = self.tiers(selector, &need);
+
+        // The view lists whom it must, each once, in the order of rank.
+        let gpus = need.gpus > 0;
+        let mut expected: Vec<_> = (self.engine.workers().iter())
+            .filter_map(|w| Some((rank(wants, host.as_bytes(), w, gpus)?, w.worker.index)))
+            .collect();
+        expected.sort();
+        let listed: Vec<Vec<u32>> = tiers
+            .iter()
+            .map(|tier| {
+                let mut slots: Vec<u32> = tier.iter().flatten().flatten().map(|o| o.slot).collect();
+                slots.sort();
+                slots
+            })
+            .collect();
+        let by_rank: Vec<Vec<u32>> = expected
+            .chunk_by(|a, b| a.0 == b.0)
+            .map(|tier| tier.iter().map(|(_, slot)| *slot).collect())
+            .collect();
+        assert_eq!(listed, by_rank, "{constraints:?}");
+
+        let worker = |occupant: Occupant| {
+            let slot = self.engine.registry.shared.table.get(occupant.slot).expect("listed");
+            let (word, capacity) = (slot.word(), slot.capacity());
+            assert_eq!(slot.stamp().epoch, occupant.epoch, "nothing moves here");
+            let (free, takes): (Free, bool) = (word.free(), word.state().takes(ahead));
+            naive::Worker { index: occupant.slot, free, capacity, takes }
+        };
+        let naive_tiers: Vec<naive::Tier> = (tiers.iter())
+            .map(|tier| tier.iter().map(|b| b.iter().map(|p| p.map(worker)).collect()).collect())
+            .collect();
+        let chosen = naive::choose(policy, &naive_tiers, &need, hash);
+        let request = Request::anonymous(need).policy(policy).hash(hash).ahead(ahead);
+        match self.engine.reserve(&request.selector(selector)) {
+            Ok(placed) => {
+                assert_eq!(Some(placed.worker.index), chosen, "{policy}");
+                self.tickets.push(placed.ticket);
+            }
+            Err(error) => {
+                assert!(matches!(error, ReserveError::Refused(_)), "{error}");
+                assert_eq!(chosen, None, "{policy}: {error}");
+            }
+        }
+    }
+
+    fn apply(&mut self, op: &Op) {
+        let pick = |ids: &[String], at: usize| ids.get(at % ids.len().max(1)).cloned();
+        match op {
+            Op::Add(spec, count) => {
+                for _ in 0..*count {
+                    self.named += 1;
+                    let id = format!("w{}", self.named);
+                    let total = Resources::new(spec.size.0, spec.size.1).gpus(spec.size.2);
+                    let mut w = WorkerSpec::new(id.as_str(), total)
+                        .pool(POOLS[spec.pool as usize])
+                        .priority(spec.priority)
+                        .pending(spec.pending);
+                    if let Some(machine) = spec.machine {
+                        w = w.machine(format!("m{machine}"));
+                    }
+                    if spec.host {
+                        w = w.label("host", id.as_str());
+                    }
+                    let _: WorkerRef = self.engine.add_worker(w).unwrap();
+                    self.ids.push(id);
+                }
+            }
+            Op::Remove(at) => {
+                if let Some(id) = pick(&self.ids, *at) {
+                    self.ids.retain(|other| *other != id);
+                    let lost = self.engine.remove_worker(id.as_bytes()).unwrap();
+                    self.tickets.retain(|t| lost.iter().all(|l| l.ticket != *t));
+                }
+            }
+            Op::Move(at, pool) => {
+                if let Some(id) = pick(&self.ids, *at) {
+                    let update = WorkerUpdate::new().pool(POOLS[*pool as usize]);
+                    self.engine.update_worker(id.as_bytes(), update).unwrap();
+                }
+            }
+            Op::Cordon(at, on) => {
+                if let Some(id) = pick(&self.ids, *at) {
+                    let id = id.as_bytes();
+                    if *on { self.engine.cordon(id) } else { self.engine.uncordon(id) }.unwrap();
+                }
+            }
+            Op::Ask { policy, need, hash, wants, ahead } => {
+                let need = Resources::new(need.0.max(1), need.1).gpus(need.2);
+                self.ask(Policy::ALL[*policy], need, *hash, *wants, *ahead);
+            }
+            Op::Release(at) => {
+                if !self.tickets.is_empty() {
+                    let ticket = self.tickets.swap_remove(at % self.tickets.len());
+                    self.engine.release(ticket).unwrap();
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_walk_is_the_naive_policy(ops in vec(op(), 1..60)) {
+        let engine = Engine::new(Config::default()).unwrap();
+        let mut world = World { engine, ids: Vec::new(), tickets: Vec::new(), named: 0 };
+        ops.iter().for_each(|op| world.apply(op));
+        prop_assert!(world.engine.audit().is_ok());
+    }
+}
