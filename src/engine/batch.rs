@@ -18,6 +18,7 @@ use super::plan::Plan;
 use super::reserve::{Checked, Drafted};
 use super::{BatchMode, Engine, Request, Reservation, ReserveError};
 use crate::ledger::{Draft, Start};
+use crate::placement::Policy;
 use crate::slots::{Change, Fence};
 
 /// Plans that an all-or-nothing batch makes before it says that it is contended.
@@ -278,8 +279,20 @@ impl Engine {
 
     /// Step 2 for one request: where it goes.
     fn plan_one(&self, local: &Local, item: &Item, plan: &mut Plan) -> Result<u32, ReserveError> {
-        let query = &item.checked.query;
-        let candidate = self.walk(local, &item.checked, plan, Some)?;
+        let Checked { selector, query, .. } = &item.checked;
+        let first = if query.policy == Policy::Affinity {
+            let place = (query.ahead, query.hash);
+            self.at_first_place(local, *selector, &query.need, place, plan)
+        } else {
+            None
+        };
+        let candidate = match first {
+            Some((_, candidate)) => {
+                local.counters.note_probes(1);
+                candidate
+            }
+            None => self.walk(local, &item.checked, plan, Some)?,
+        };
         let share = plan.add(candidate, &query.need, query.ahead);
         let incarnation = candidate.stamp.incarnation;
         self.ledger.aim(item.draft, candidate.slot, incarnation, &query.need);

@@ -6,10 +6,12 @@
 //! another thread that was faster) is left to the walk, which starts from the beginning.
 
 use super::local::Local;
+use super::select::{Candidate, Nothing, Planned};
 use super::{Affinity, Eligible, Engine, Request, Reservation};
 use crate::ledger::Claim;
 use crate::placement::{Policy, Resources};
-use crate::registry::WorkerRef;
+use crate::registry::Selector;
+use crate::slots::{Occupant, Slot};
 
 impl Engine {
     #[inline(always)]
@@ -34,27 +36,16 @@ impl Engine {
             Affinity::Hash(hash) => hash,
         };
 
-        let shared = &self.registry.shared;
-        let occupant = local.first_place(shared, selector, need.gpus > 0, hash)?;
-        let slot = shared.table.get(occupant.slot)?;
-        // The word, then the stamp: see `slots::slot`.
-        let word = slot.word();
-        let stamp = slot.stamp();
-        let fits = stamp.epoch == occupant.epoch
-            && word.state().takes(request.ahead)
-            && word.free().fits(need);
-        if !fits {
-            return None;
-        }
-
+        let place = (request.ahead, hash);
+        let (slot, candidate) = self.at_first_place(local, selector, need, place, &Nothing)?;
         let (draft, record) = self.ledger.draft_and_record(&local.magazine, request.id)?;
         if !request.id.is_empty() && self.ledger.claim(draft, request.id, id_hash) != Claim::Mine {
             self.ledger.discard(&local.magazine, draft);
             return None;
         }
-        let worker = WorkerRef { index: occupant.slot, incarnation: stamp.incarnation };
+        let worker = candidate.worker();
         record.aim(worker.index, worker.incarnation, need);
-        let Some(version) = slot.take_from(word, need) else {
+        let Some(version) = slot.take_from(candidate.word, need) else {
             local.counters.cas_retries.add(1);
             self.ledger.discard(&local.magazine, draft);
             return None;
@@ -67,5 +58,28 @@ impl Engine {
         local.counters.placed.add(1);
         local.counters.note_probes(1);
         Some(Reservation { ticket: draft.ticket(), worker, version, existing: false })
+    }
+
+    /// Who stands at the first place, if the request fits there beside what is planned.
+    #[inline(always)]
+    pub(super) fn at_first_place<P: Planned>(
+        &self,
+        local: &Local,
+        selector: Selector,
+        need: &Resources,
+        (ahead, hash): (bool, u64),
+        planned: &P,
+    ) -> Option<(&Slot, Candidate)> {
+        let shared = &self.registry.shared;
+        let Occupant { slot: index, epoch } =
+            local.first_place(shared, selector, need.gpus > 0, hash)?;
+        let slot = shared.table.get(index)?;
+        // The word, then the stamp: see `slots::slot`.
+        let word = slot.word();
+        let stamp = slot.stamp();
+        let fits = stamp.epoch == epoch
+            && word.state().takes(ahead)
+            && word.free().minus(&planned.on(index)).fits(need);
+        fits.then_some((slot, Candidate { slot: index, stamp, word }))
     }
 }

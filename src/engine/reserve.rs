@@ -112,6 +112,7 @@ impl Engine {
     }
 
     /// Everything about a request that can be refused without looking at a worker.
+    #[inline(always)]
     pub(super) fn check(
         &self,
         local: &Local,
@@ -148,6 +149,7 @@ impl Engine {
 
     /// A record that holds the id, or what holds it already. `own`: a draft that the caller
     /// itself is making, for the same batch.
+    #[inline(always)]
     pub(super) fn draft(
         &self,
         local: &Local,

@@ -90,7 +90,7 @@ impl<T> Batches<T> {
         let remembered = self.entry(entry);
         let answer = remembered.answer.load_full();
         match answer {
-            Some(answer) if header.phase == Phase::Live && remembered.plate.still(header) => {
+            Some(answer) if header.phase() == Phase::Live && remembered.plate.still(header) => {
                 Start::Done(answer)
             }
             _ => Start::InFlight,
@@ -103,11 +103,12 @@ impl<T> Batches<T> {
             let entry = (self.turn.fetch_add(1, Ordering::Relaxed) % self.limit) as u32;
             let plate = &self.entry(entry).plate;
             let header = plate.header();
-            let idle = matches!(header.phase, Phase::Free | Phase::Live);
-            if !idle || plate.advance(header.generation, header.phase, Phase::Closing).is_err() {
+            let idle = matches!(header.phase(), Phase::Free | Phase::Live);
+            if !idle || plate.advance(header.generation(), header.phase(), Phase::Closing).is_err()
+            {
                 continue;
             }
-            if header.phase == Phase::Live
+            if header.phase() == Phase::Live
                 && let Some(spot) = plate.spot()
             {
                 self.ids.remove(spot);

@@ -136,7 +136,7 @@ impl Ledger {
                 self.record(draft.index).plate.set_spot(spot);
                 Claim::Mine
             }
-            Insert::Held((index, header)) => match self.sight(index, header.generation) {
+            Insert::Held((index, header)) => match self.sight(index, header.generation()) {
                 Some(Sighting::Live(ticket, holding)) => Claim::Held(ticket, holding),
                 Some(Sighting::Between(ticket, _)) => Claim::Draft(ticket),
                 None => Claim::InFlight,
@@ -183,7 +183,9 @@ impl Ledger {
         let record = self.records.get(ticket.index() as usize).ok_or(NotLive::Gone)?;
         match record.plate.advance(ticket.generation(), Phase::Live, Phase::Closing) {
             Ok(()) => Ok(record),
-            Err(now) if now.generation == ticket.generation() && now.phase == Phase::Closing => {
+            Err(now)
+                if now.generation() == ticket.generation() && now.phase() == Phase::Closing =>
+            {
                 Err(NotLive::Busy)
             }
             Err(_) => Err(NotLive::Gone),
@@ -268,7 +270,7 @@ impl Ledger {
     pub(crate) fn find(&self, id: &[u8], hash: u64) -> Option<Sighting> {
         let same = |index: u32| self.record(index).plate.carries(id).map(|header| (index, header));
         let (index, header) = self.ids.find(hash, same)?;
-        self.sight(index, header.generation)
+        self.sight(index, header.generation())
     }
 
     /// The ticket of the live reservation that an id holds.
@@ -276,7 +278,7 @@ impl Ledger {
     pub(crate) fn ticket_of(&self, id: &[u8], hash: u64) -> Option<Ticket> {
         let same = |index: u32| self.record(index).plate.carries(id).map(|header| (index, header));
         let (index, header) = self.ids.find(hash, same)?;
-        (header.phase == Phase::Live).then(|| Record::ticket(index, header.generation))
+        (header.phase() == Phase::Live).then(|| Record::ticket(index, header.generation()))
     }
 
     /// What a ticket stands for.
@@ -288,8 +290,8 @@ impl Ledger {
     fn sight(&self, index: u32, generation: u64) -> Option<Sighting> {
         let (header, holding) = self.record(index).read();
         let ticket = Record::ticket(index, generation);
-        match header.phase {
-            _ if header.generation != generation => None,
+        match header.phase() {
+            _ if header.generation() != generation => None,
             Phase::Free => None,
             Phase::Live => Some(Sighting::Live(ticket, holding)),
             _ => Some(Sighting::Between(ticket, holding)),
@@ -300,7 +302,7 @@ impl Ledger {
     pub(crate) fn sightings(&self) -> impl Iterator<Item = Sighting> {
         (0..self.free.high_water()).filter_map(|index| {
             let header: Header = self.records.get(index as usize)?.plate.header();
-            self.sight(index, header.generation)
+            self.sight(index, header.generation())
         })
     }
 
@@ -328,8 +330,8 @@ impl Ledger {
                 if record.place() != (slot, incarnation) {
                     break;
                 }
-                let generation = header.generation;
-                match header.phase {
+                let generation = header.generation();
+                match header.phase() {
                     Phase::Live => {
                         let ticket = Record::ticket(index, generation);
                         if let Ok(holding) = self.close(ticket) {
@@ -365,7 +367,9 @@ impl Ledger {
         let doomed = plate.advance(leader.generation(), Phase::Pending, Phase::Doomed);
         match doomed {
             Ok(()) => true,
-            Err(now) if now.generation == leader.generation() && now.phase == Phase::Doomed => true,
+            Err(now) if now.generation() == leader.generation() && now.phase() == Phase::Doomed => {
+                true
+            }
             Err(_) if record.leader(generation) == Some(leader) => {
                 let _ = record.plate.advance(generation, Phase::Pending, Phase::Live);
                 false

@@ -38,27 +38,31 @@ pub(crate) enum Phase {
     Doomed = 4,
 }
 
-/// Generation and phase.
+/// Generation and phase, in one word also here: handed about in parts, it costs a stall each time
+/// the parts are put together in memory and read as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Header {
-    pub(crate) generation: u64,
-    pub(crate) phase: Phase,
-}
+pub(crate) struct Header(u64);
 
 impl Header {
-    const fn bits(self) -> u64 {
-        self.generation << 3 | self.phase as u64
+    #[inline]
+    const fn new(generation: u64, phase: Phase) -> Header {
+        Header(generation << 3 | phase as u64)
     }
 
-    const fn from_bits(bits: u64) -> Header {
-        let phase = match bits & 7 {
+    #[inline]
+    pub(crate) const fn generation(self) -> u64 {
+        self.0 >> 3
+    }
+
+    #[inline]
+    pub(crate) const fn phase(self) -> Phase {
+        match self.0 & 7 {
             1 => Phase::Pending,
             2 => Phase::Live,
             3 => Phase::Closing,
             4 => Phase::Doomed,
             _ => Phase::Free,
-        };
-        Header { generation: bits >> 3, phase }
+        }
     }
 }
 
@@ -75,13 +79,13 @@ pub(crate) struct Plate {
 impl Plate {
     #[inline]
     pub(crate) fn header(&self) -> Header {
-        Header::from_bits(self.header.load(Ordering::Acquire))
+        Header(self.header.load(Ordering::Acquire))
     }
 
     /// Moves the header on, if it is what the caller thinks.
     #[inline(always)]
     pub(crate) fn advance(&self, generation: u64, from: Phase, to: Phase) -> Result<(), Header> {
-        let (old, new) = (Header { generation, phase: from }, Header { generation, phase: to });
+        let (old, new) = (Header::new(generation, from), Header::new(generation, to));
         #[cfg(all(slotwise_loom, test))]
         if (bug(Bug::ReleaseWithoutCas) && to == Phase::Closing)
             || (bug(Bug::PublishWithoutCas) && to == Phase::Live)
@@ -90,27 +94,27 @@ impl Plate {
             if to == Phase::Closing && now != old {
                 return Err(now);
             }
-            self.header.store(new.bits(), Ordering::Release);
+            self.header.store(new.0, Ordering::Release);
             return Ok(());
         }
         self.header
-            .compare_exchange(old.bits(), new.bits(), Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Acquire)
             .map(|_| ())
-            .map_err(Header::from_bits)
+            .map_err(Header)
     }
 
     /// Starts a new use and returns its generation. Only by who owns the free plate. The first
     /// generation is 1, so that no ticket is zero.
     #[inline(always)]
     pub(crate) fn open(&self, id: &[u8]) -> u64 {
-        let generation = self.header().generation.max(1);
+        let generation = self.header().generation().max(1);
         self.start(id, generation)
     }
 
     /// The same for a plate that its new owner has moved to *closing*, straight from one use to
     /// the next.
     pub(crate) fn open_next(&self, id: &[u8]) -> u64 {
-        self.start(id, self.header().generation + 1)
+        self.start(id, self.header().generation() + 1)
     }
 
     #[inline(always)]
@@ -124,8 +128,8 @@ impl Plate {
             });
         }
         self.indexed.store(id.len() as u64, Ordering::Relaxed);
-        let header = Header { generation, phase: Phase::Pending };
-        self.header.store(header.bits(), Ordering::Release);
+        let header = Header::new(generation, Phase::Pending);
+        self.header.store(header.0, Ordering::Release);
         generation
     }
 
@@ -134,8 +138,8 @@ impl Plate {
     #[inline]
     pub(crate) fn end(&self, generation: u64) -> bool {
         let next = if bug(Bug::TicketKeepsGeneration) { generation } else { generation + 1 };
-        let header = Header { generation: next, phase: Phase::Free };
-        self.header.store(header.bits(), Ordering::Release);
+        let header = Header::new(next, Phase::Free);
+        self.header.store(header.0, Ordering::Release);
         next < LAST_GENERATION
     }
 
@@ -143,7 +147,7 @@ impl Plate {
     #[inline]
     pub(crate) fn still(&self, header: Header) -> bool {
         fence(Ordering::Acquire);
-        self.header.load(Ordering::Relaxed) == header.bits()
+        self.header.load(Ordering::Relaxed) == header.0
     }
 
     /// Whether the plate carries this id and stands for something that is made or being made;
@@ -153,7 +157,7 @@ impl Plate {
         loop {
             let header = self.header();
             // What is being given back holds its id no more.
-            if matches!(header.phase, Phase::Free | Phase::Closing) {
+            if matches!(header.phase(), Phase::Free | Phase::Closing) {
                 return None;
             }
             let same = self.indexed.load(Ordering::Relaxed) & 0xff == id.len() as u64

@@ -80,7 +80,7 @@ impl Shared {
         let stamp = self.table.get(slot)?.stamp();
         // The stamp is read while the plate says the same: it is that registration's.
         let plate = self.plates.get(slot as usize)?;
-        (header.phase == crate::ledger::Phase::Live && plate.still(header))
+        (header.phase() == crate::ledger::Phase::Live && plate.still(header))
             .then_some(WorkerRef { index: slot, incarnation: stamp.incarnation })
     }
 

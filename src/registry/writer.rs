@@ -246,7 +246,7 @@ impl Writer {
         let slot = worker.index;
         shared.table.open(slot).remove();
         let plate = shared.plates.get_or_grow(slot as usize);
-        let generation = plate.header().generation;
+        let generation = plate.header().generation();
         // Nobody finds the id any more.
         let _ = plate.advance(generation, Phase::Live, Phase::Closing);
         if let Some(spot) = plate.spot() {
