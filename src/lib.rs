@@ -32,6 +32,11 @@
 //! once a thread has warmed up, allocate nothing; calls that register or change workers take the
 //! registry's lock. The library starts no thread and reads no clock.
 
+// The README's example is compiled and run as well.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod engine;
 mod ledger;
 #[doc(hidden)]
