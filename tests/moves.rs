@@ -100,9 +100,8 @@ fn nearly_unique_labels_are_looked_up() {
 #[test]
 fn thousands_of_pools() {
     let engine = Engine::new(Config::default()).unwrap();
-    let specs = (0..6_000).map(|k| {
-        WorkerSpec::new(format!("w{k}"), r(100, 100)).pool(format!("p{}", k % 2_000))
-    });
+    let specs = (0..6_000)
+        .map(|k| WorkerSpec::new(format!("w{k}"), r(100, 100)).pool(format!("p{}", k % 2_000)));
     assert!(engine.add_workers(specs).iter().all(Result::is_ok));
     for k in (0..2_000).step_by(97) {
         let selector = engine.selector(&Constraints::new().pool(format!("p{k}"))).unwrap();

@@ -203,8 +203,9 @@ fn churn(args: &Args) -> Result<Outcome, Failure> {
 fn build(args: &Args, reservations: u64) -> Result<Engine, Failure> {
     let default = Config::default();
     let engine = Engine::new(Config {
-        max_workers: (args.workers as usize).max(default.max_workers),
-        max_reservations: (reservations as usize).clamp(default.max_reservations, 1 << 27),
+        // What is needed and some room: tables that are larger than that are less dense.
+        max_workers: args.workers as usize,
+        max_reservations: (2 * reservations as usize).clamp(1 << 14, 1 << 27),
         policy: args.policy,
         ..default
     })

@@ -168,8 +168,9 @@ fn replay(trace: &Trace, policy: Policy) -> Result<Replay, Failure> {
 fn engine(trace: &Trace, policy: Policy) -> Result<Engine, Failure> {
     let default = Config::default();
     let engine = Engine::new(Config {
-        max_workers: trace.nodes.len().max(default.max_workers),
-        max_reservations: trace.pods.len().max(default.max_reservations),
+        // No more than there are: the first use of each page of a table is a page fault.
+        max_workers: trace.nodes.len().max(1),
+        max_reservations: trace.pods.len().max(1),
         max_selectors: (trace.model_sets.len() + 1).max(default.max_selectors),
         policy,
         // In the protocol a pod without GPUs may run on any node.
