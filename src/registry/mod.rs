@@ -8,6 +8,7 @@
 mod check;
 mod classes;
 mod constraints;
+mod gather;
 mod labels;
 mod name;
 mod views;

@@ -9,30 +9,30 @@ use std::sync::Arc;
 
 use super::classes::{BlockChange, ClassTraits, Classes, Seat};
 use super::labels::Labels;
-use super::views::{Directory, Facts, Selected, Source, Tier, rank};
+use super::views::{Directory, Facts, Selected, Source, rank};
 use super::{
-    Constraints, Limits, Name, Selector, SelectorError, Shared, WorkerError, WorkerInfo, WorkerRef,
-    WorkerSpec, WorkerUpdate, check,
+    Constraints, Limits, Name, Shared, WorkerError, WorkerInfo, WorkerRef, WorkerSpec,
+    WorkerUpdate, check,
 };
 use crate::ledger::{Insert, Phase};
 use crate::placement::{Rank, Resources, Wanted};
 use crate::slots::{BlockRef, Occupant, Ring, Stamp, State, Wide, Word};
 
 /// A registered worker. What its class says is not said again here.
-struct Entry {
-    id: Name,
-    seat: Seat,
-    stamp: Stamp,
-    total: Resources,
-    set_aside: Resources,
-    machine: Option<Name>,
+pub(super) struct Entry {
+    pub(super) id: Name,
+    pub(super) seat: Seat,
+    pub(super) stamp: Stamp,
+    pub(super) total: Resources,
+    pub(super) set_aside: Resources,
+    pub(super) machine: Option<Name>,
     /// Labels that are looked up, sorted by key.
-    own_labels: Vec<(Name, Name)>,
+    pub(super) own_labels: Vec<(Name, Name)>,
     /// The host's readiness signal.
-    ready: bool,
+    pub(super) ready: bool,
     /// The operator's intent.
-    cordoned: bool,
-    draining: bool,
+    pub(super) cordoned: bool,
+    pub(super) draining: bool,
 }
 
 impl Entry {
@@ -49,7 +49,7 @@ impl Entry {
         less(self.total, self.set_aside)
     }
 
-    fn occupant(&self, slot: u32) -> Occupant {
+    pub(super) fn occupant(&self, slot: u32) -> Occupant {
         Occupant { slot, epoch: self.stamp.epoch }
     }
 }
@@ -66,21 +66,21 @@ pub(crate) enum Signal {
 
 /// Everything that only the writer knows.
 pub(super) struct Writer {
-    entries: BTreeMap<u32, Entry>,
-    next_slot: u32,
-    free_slots: Vec<u32>,
-    classes: Classes,
-    labels: Labels,
-    machines: BTreeMap<Name, BTreeSet<u32>>,
-    selected: Vec<Selected>,
-    by_constraints: BTreeMap<Arc<Constraints>, u32>,
+    pub(super) entries: BTreeMap<u32, Entry>,
+    pub(super) next_slot: u32,
+    pub(super) free_slots: Vec<u32>,
+    pub(super) classes: Classes,
+    pub(super) labels: Labels,
+    pub(super) machines: BTreeMap<Name, BTreeSet<u32>>,
+    pub(super) selected: Vec<Selected>,
+    pub(super) by_constraints: BTreeMap<Arc<Constraints>, u32>,
     /// Selectors that look workers up, by what they look for: machine or label.
-    by_machine: BTreeMap<Name, BTreeSet<u32>>,
-    by_label: BTreeMap<(Name, Name), BTreeSet<u32>>,
-    directory: Directory,
+    pub(super) by_machine: BTreeMap<Name, BTreeSet<u32>>,
+    pub(super) by_label: BTreeMap<(Name, Name), BTreeSet<u32>>,
+    pub(super) directory: Directory,
     /// The directory has changed since it was last shown to readers.
-    unseen: bool,
-    limits: Limits,
+    pub(super) unseen: bool,
+    pub(super) limits: Limits,
 }
 
 impl Writer {
@@ -434,7 +434,7 @@ impl Writer {
         self.classes.get_mut(class).part_of = part_of.collect();
     }
 
-    fn push_block(&mut self, selector: u32, gpus: usize, rank: Rank, block: BlockRef) {
+    pub(super) fn push_block(&mut self, selector: u32, gpus: usize, rank: Rank, block: BlockRef) {
         let selected = &mut self.selected[selector as usize];
         let mut new = false;
         let (ring, holes) = selected.rings[gpus].entry(rank).or_insert_with(|| {
@@ -447,120 +447,6 @@ impl Writer {
             self.directory.set(selector, selected.ring_view());
             self.unseen = true;
         }
-    }
-
-    // --- selectors ---
-
-    pub(super) fn select(&mut self, constraints: &Constraints) -> Result<Selector, SelectorError> {
-        if let Some(&selector) = self.by_constraints.get(constraints) {
-            return Ok(Selector(selector));
-        }
-        check::constraints(constraints)?;
-        if self.selected.len() >= self.limits.selectors {
-            return Err(SelectorError::TooMany { limit: self.limits.selectors });
-        }
-        let constraints = Arc::new(constraints.clone());
-        let selector = self.selected.len() as u32;
-        let separate = self.limits.gpu_separation;
-        self.selected.push(Selected::new(Arc::clone(&constraints), Source::Classes, separate));
-        self.by_constraints.insert(constraints, selector);
-        self.source(selector);
-        Ok(Selector(selector))
-    }
-
-    /// Decides where a selector's workers come from, and gathers them.
-    fn source(&mut self, selector: u32) {
-        let constraints = Arc::clone(&self.selected[selector as usize].constraints);
-        let label = constraints.labels.iter().find(|(key, _)| self.labels.is_looked_up(key));
-        let source = match (&constraints.machine, label) {
-            (Some(machine), _) => {
-                self.by_machine.entry(machine.clone()).or_default().insert(selector);
-                Source::Machine(machine.clone())
-            }
-            (None, Some((key, values))) => {
-                for value in values {
-                    let key = (key.clone(), value.clone());
-                    self.by_label.entry(key).or_default().insert(selector);
-                }
-                Source::Label(key.clone(), values.clone())
-            }
-            (None, None) => Source::Classes,
-        };
-        let by_class = source == Source::Classes;
-        let was_by_class = self.selected[selector as usize].source == Source::Classes;
-        self.selected[selector as usize].source = source;
-        if by_class {
-            self.gather_classes(selector);
-        } else {
-            if was_by_class {
-                self.selected[selector as usize].rings = Default::default();
-                for class in self.classes.iter().map(|(i, _)| i).collect::<Vec<_>>() {
-                    self.classes.get_mut(class).part_of.retain(|(s, ..)| *s != selector);
-                }
-            }
-            self.list(selector, None);
-        }
-    }
-
-    fn gather_classes(&mut self, selector: u32) {
-        let selected = &self.selected[selector as usize];
-        let matching: Vec<_> = (self.classes.iter())
-            .map(|(class, c)| (class, rank_class(&selected.wanted, &c.traits)))
-            .collect();
-        for (class, ranks) in matching {
-            for (gpus, rank) in ranks.into_iter().enumerate() {
-                let Some(rank) = rank else { continue };
-                let class = self.classes.get_mut(class);
-                class.part_of.push((selector, gpus, rank));
-                for block in class.blocks().collect::<Vec<_>>() {
-                    self.push_block(selector, gpus, rank, block);
-                }
-            }
-        }
-        self.directory.set(selector, self.selected[selector as usize].ring_view());
-        self.unseen = true;
-    }
-
-    /// Selectors that look this worker up.
-    fn lookers(&self, slot: u32) -> BTreeSet<u32> {
-        let machine = self.entries[&slot].machine.as_ref();
-        let by_machine = machine.and_then(|m| self.by_machine.get(m)).into_iter().flatten();
-        let labels = self.entries[&slot].own_labels.iter();
-        let by_label = labels.filter_map(|pair| self.by_label.get(pair)).flatten();
-        by_machine.chain(by_label).copied().collect()
-    }
-
-    /// Makes the lists of a selector that looks its workers up. `was`: a worker that is moving, as
-    /// it was, which is listed both ways until it has moved.
-    fn list(&mut self, selector: u32, was: Option<&Was>) {
-        let selected = &self.selected[selector as usize];
-        let slots: BTreeSet<u32> = match &selected.source {
-            Source::Classes => return,
-            Source::Machine(machine) => self.machines.get(machine).cloned().unwrap_or_default(),
-            Source::Label(key, values) => {
-                values.iter().flat_map(|value| self.labels.with(key, value)).collect()
-            }
-        };
-        let tiers = [0, 1].map(|gpus| {
-            let wanted = &selected.wanted[gpus];
-            let mut by_rank = BTreeMap::<Rank, Vec<Occupant>>::new();
-            for slot in slots.iter().copied() {
-                let Some(entry) = self.entries.get(&slot) else { continue };
-                let traits = &self.classes.get(entry.seat.class).traits;
-                if let Ok(rank) = rank(wanted, traits, &entry.own_labels) {
-                    by_rank.entry(rank).or_default().push(entry.occupant(slot));
-                }
-            }
-            if let Some(was) = was {
-                let occupant = Occupant { slot: was.slot, epoch: was.old_stamp.epoch };
-                if let Ok(rank) = rank(wanted, &was.traits, &was.own_labels) {
-                    by_rank.entry(rank).or_default().push(occupant);
-                }
-            }
-            by_rank.into_values().map(|list| Tier::List(list.into())).collect()
-        });
-        self.directory.set(selector, selected.view(tiers));
-        self.unseen = true;
     }
 
     // --- reading ---
@@ -652,14 +538,17 @@ struct Attributes {
 }
 
 /// A worker before it moves.
-struct Was {
-    slot: u32,
-    old_stamp: Stamp,
-    traits: ClassTraits,
-    own_labels: Vec<(Name, Name)>,
+pub(super) struct Was {
+    pub(super) slot: u32,
+    pub(super) old_stamp: Stamp,
+    pub(super) traits: ClassTraits,
+    pub(super) own_labels: Vec<(Name, Name)>,
 }
 
-fn rank_class(wanted: &[Arc<Wanted<Name>>; 2], traits: &ClassTraits) -> [Option<Rank>; 2] {
+pub(super) fn rank_class(
+    wanted: &[Arc<Wanted<Name>>; 2],
+    traits: &ClassTraits,
+) -> [Option<Rank>; 2] {
     [0, 1].map(|gpus| rank(&wanted[gpus], traits, &[]).ok())
 }
 
