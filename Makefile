@@ -1,16 +1,24 @@
 # The two that matter on a fresh machine: `make run` and `make test`. Both do all their set-up.
 CARGO ?= cargo
 LOOM  = RUSTFLAGS="--cfg slotwise_loom" $(CARGO) test --release --lib --target-dir target/loom --
+# Optimised, with debug assertions and overflow checks; link-time optimisation of a dozen test
+# programs would cost minutes and find nothing.
+CHECKED = CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_LTO=off \
+          CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+          $(CARGO) test --release --features cli --target-dir target/checked
+# Wherever cargo puts it.
+SLOTWISE = $(CARGO) run --quiet --release --features cli --
 
-.PHONY: help setup run test test-rust check loom loom-long mutants model-long stress-long bench \
-        package long clean
+.PHONY: help setup run test test-rust check bench-smoke loom loom-long mutants model-long \
+        stress-long bench package long clean
 
 help:
 	@echo 'make run          place a generated cluster'"'"'s requests by every policy, with a plot'
 	@echo 'make test         every test that CI runs'
 	@echo 'make bench        all benchmarks (redis-server on PATH is measured, too)'
-	@echo 'parts of test:    check test-rust loom package'
+	@echo 'parts of test:    check test-rust bench-smoke loom package'
 	@echo 'longer tiers:     loom-long mutants model-long stress-long, or all of them: long'
+	@echo 'also:             setup clean'
 
 setup:
 	@.ci/setup
@@ -18,8 +26,8 @@ setup:
 run: setup
 	$(CARGO) build --release --features cli
 	mkdir -p out
-	target/release/slotwise generate --nodes-out out/nodes.csv --pods-out out/pods.csv
-	target/release/slotwise replay --nodes out/nodes.csv --pods out/pods.csv --policy all --plot out/replay.svg
+	$(SLOTWISE) generate --nodes-out out/nodes.csv --pods-out out/pods.csv
+	$(SLOTWISE) replay --nodes out/nodes.csv --pods out/pods.csv --policy all --plot out/replay.svg
 	@echo 'plot: out/replay.svg'
 
 test: setup
@@ -28,9 +36,14 @@ test: setup
 # Formatting, lints and documentation, without a warning.
 check: setup
 	@.ci/check
+	@.ci/msrv
 
 test-rust: setup
-	$(CARGO) test --release --features cli
+	$(CHECKED)
+
+# The benchmarks compile and each does one short round.
+bench-smoke: setup
+	$(CHECKED) --benches
 
 # Every interleaving of the core's races with up to two preemptions, and the seeded bugs.
 loom: setup
