@@ -61,7 +61,7 @@ model-long: setup
 	PROPTEST_CASES=20000 $(CARGO) test --release --lib policy_tests
 
 stress-long: setup
-	SLOTWISE_STRESS_OPS=10000000 $(CARGO) test --release --test stress
+	SLOTWISE_STRESS_OPS=20000000 $(CARGO) test --release --test stress
 
 long: loom-long model-long stress-long
 

@@ -118,8 +118,12 @@ pub(crate) enum Bug {
     MemberFollowsForEver,
     /// A record that is used again still says where it was before.
     StaleAim,
-    /// A reservation is opened again without a look at its worker.
-    ReopenWithoutLook,
+    /// A reservation that was pledged is live again without a look at its worker.
+    UnpledgeWithoutLook,
+    /// What a group may give back holds its id no more.
+    PledgeGivesUpId,
+    /// A draft that a removal elsewhere has doomed is given up.
+    DoomedForGood,
     /// A removal dooms the member of a gang by itself, not through the leader.
     DoomIgnoresLeader,
     /// A ticket's generation stays when its record is used again.

@@ -471,7 +471,11 @@ fn release_twice_or_of_nothing() {
             assert_eq!(e.reservation(id), None);
         }
     });
-    // Twice in one call counts once too.
+    // Twice in one group is a fault of the second step; twice in one batch counts once.
+    let ops = [GroupOp::Release(ticket), GroupOp::Release(ticket)];
+    let answers = e.unchanged(|e| e.apply_groups(&[Group { worker: b"a", ops: &ops }]));
+    let peer = ReleaseError::Peer { index: 1 };
+    assert_eq!(answers, [[peer, ReleaseError::NotHeld].map(|e| Err(GroupError::Release(e)))]);
     let mut results = vec![];
     e.release_batch(&[ticket, ticket], &mut results);
     assert_eq!((results[0].map(|done| done.amount), results[1]), (Ok(r(400, 400)), nothing));

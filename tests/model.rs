@@ -5,6 +5,8 @@
 //! `PROPTEST_CASES=100000 cargo test --release --test model` is the long run.
 
 mod common;
+#[path = "model/groups.rs"]
+mod groups;
 #[path = "model/naive.rs"]
 mod naive;
 #[path = "model/ops.rs"]

@@ -1,7 +1,7 @@
 //! Threads that do everything at once, and what must hold all the while and at the end.
 //!
 //! `SLOTWISE_STRESS_OPS` is the number of operations of the churn (default 400,000; the long run
-//! is 10,000,000), `SLOTWISE_STRESS_SEED` repeats what a run asked for, though not its
+//! is 20,000,000), `SLOTWISE_STRESS_SEED` repeats what a run asked for, though not its
 //! interleaving; each run prints its seed.
 
 #[path = "stress/churn.rs"]
@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use common::*;
 use slotwise::{
-    Config, Engine, Policy, ReleaseError, Request, Reservation, ReserveError, Resources, State,
-    Ticket, Verdict, WorkerUpdate,
+    BatchMode, Config, Constraints, Engine, Group, GroupDone, GroupOp, Policy, ReleaseError,
+    Request, Reservation, ReserveError, Resources, State, Ticket, Verdict, WorkerUpdate,
 };
 
 fn from_env(name: &str) -> Option<u64> {
@@ -132,6 +132,76 @@ fn one_id_reserved_by_all_at_once_is_one_reservation() {
     }
 }
 
+#[test]
+fn one_batch_id_by_all_at_once_is_one_batch() {
+    let e = engine((0..4).map(|k| w(&format!("w{k}"), 1000, 1000)));
+    for round in 0..rounds() {
+        let id = format!("batch {round}");
+        let requests = [Request::anonymous(r(10, 10)); 3];
+        let mode = [BatchMode::Independent, BatchMode::AllOrNothing][round % 2];
+        let answers = together(4, |_| {
+            let mut results = vec![];
+            let in_flight = |error| error == ReserveError::InFlight;
+            let ask = || e.reserve_batch_once(id.as_bytes(), &requests, mode, &mut results);
+            let did = patiently(in_flight, ask).expect("a batch id");
+            (did, results)
+        });
+        assert_eq!(answers.iter().filter(|(did, _)| *did).count(), 1, "{id}: {answers:?}");
+        assert!(answers.iter().all(|(_, results)| *results == answers[0].1), "{id}: {answers:?}");
+        assert_eq!(e.reservation_count(), 3);
+        for placed in &answers[0].1 {
+            e.release(placed.expect("room").ticket).unwrap();
+        }
+    }
+}
+
+/// Of all who ask for one version of a worker, one gets it.
+#[test]
+fn expected_version_commits_once() {
+    let e = engine([gpu("a", 1000, 1000, "T4", 4)]);
+    let worker = e.see("a").worker;
+    let request = Request::anonymous(r(1, 1).gpus(1));
+    for round in 0..rounds() {
+        let version = e.see("a").version;
+        let answers = together(3, |_| e.reserve_on(worker, &request, Some(version)));
+        let (won, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+        assert_eq!(won.len(), 1, "round {round}: {won:?}");
+        for answer in lost {
+            let Err(ReserveError::VersionConflict { version: now, free, .. }) = answer else {
+                panic!("round {round}: {answer:?}")
+            };
+            assert_eq!((now, free), (version + 1, r(999, 999).gpus(3)));
+        }
+        e.release(won[0].unwrap().ticket).unwrap();
+    }
+}
+
+/// A group that cannot be done gives nothing back, not for a moment: whoever asks for an id that
+/// it names is told of the reservation that stands, and nobody gets a second one.
+#[test]
+fn failed_group_keeps_the_id_that_it_would_have_given_back() {
+    let e = engine([w("a", 1000, 1000), w("b", 1000, 1000)]);
+    let request = Request::new(b"kept", r(10, 10));
+    let kept = e.reserve_on(e.see("a").worker, &request, None).unwrap();
+    let too_much = GroupOp::Reserve { id: b"", need: r(2000, 2000) };
+    let ops = [GroupOp::Release(kept.ticket), too_much];
+    together(2, |me| {
+        for round in 0..10 * rounds() {
+            if me == 0 {
+                let answers = e.apply_groups(&[Group { worker: b"a", ops: &ops }]);
+                assert!(answers[0].iter().all(Result::is_err), "{answers:?}");
+                continue;
+            }
+            match e.reserve(&request) {
+                Ok(held) => assert_eq!(held.ticket, kept.ticket, "round {round}: {held:?}"),
+                Err(error) => assert_eq!(error, ReserveError::InFlight),
+            }
+        }
+    });
+    assert_eq!(e.reservation_count(), 1);
+    assert_eq!(e.reservation(b"kept").map(|held| held.ticket), Some(kept.ticket));
+}
+
 /// Every change of the one worker tells the version that it made, so that the versions of all
 /// threads together must be 1, 2, 3, ... without a gap; and none that a reservation made may lie
 /// between the versions of a cordon and of the uncordon after it.
@@ -163,7 +233,12 @@ fn nothing_lands_behind_a_cordon_and_versions_have_no_gap() {
                     let gave = e.release(placed.ticket).expect("mine alone");
                     released.push(gave.version.expect("a registered worker"));
                 }
-                Err(error) => assert_eq!(error.verdict(), Some(Verdict::Busy), "{error:?}"),
+                // There is room for all three: only the cordon can be what is in the way.
+                Err(ReserveError::Refused(refusal)) => {
+                    let short = (refusal.reasons.cpu, refusal.reasons.memory);
+                    assert_eq!((refusal.verdict, short), (Verdict::Busy, (0, 0)), "{refusal:?}");
+                }
+                Err(error) => panic!("{error:?}"),
             }
         }
         (made, released)
@@ -185,23 +260,37 @@ fn nothing_lands_behind_a_cordon_and_versions_have_no_gap() {
 
 /// The owner's place is the only one that no other thread can take. The owner takes it and gives
 /// it back, again and again: while it is free, no hint may hide it, whatever others do to the
-/// workers around it.
+/// workers around it, and however the place itself moves between classes that the owner may use.
 #[test]
 fn owner_always_finds_its_place() {
     let seed = seed();
     for policy in Policy::ALL {
         // Others ask for 2 of memory at least: what the owner's place lacks.
-        let e = Audited::new(Config { policy, ..small() }, [w("own", 100, 1)]);
+        let e = Audited::new(Config { policy, ..small() }, [w("own", 100, 1).machine("m")]);
+        let by_machine = Constraints::new().machine("m");
+        let own = e.see("own").worker;
         for k in 0..12 {
             e.add_worker(w(&format!("w{k}"), 400, 400)).unwrap();
         }
         let running = AtomicBool::new(true);
         let owner = || {
             let _stop = OnExit(|| running.store(false, Ordering::Relaxed));
-            for round in 0..rounds() {
+            let mut rng = Rng::new(!seed);
+            for round in 0..20 * rounds() {
                 // Lands on its own place or on another; the own one is free in either case.
-                let request = Request::anonymous(r(100, 1)).hash(round as u64);
-                let placed = e.reserve(&request);
+                let request = Request::anonymous(r(100, 1)).hash(rng.next());
+                let batch = |mode| {
+                    let mut results = vec![];
+                    e.reserve_batch(&[request], mode, &mut results);
+                    results.remove(0)
+                };
+                let placed = match round % 8 {
+                    0 => e.reserve_on(own, &request, None),
+                    1 => batch(BatchMode::Independent),
+                    2 => batch(BatchMode::AllOrNothing),
+                    3 | 4 => e.reserve(&request.constraints(&by_machine)),
+                    _ => e.reserve(&request),
+                };
                 let placed = placed.unwrap_or_else(|error| panic!("{policy}: {error:?}"));
                 release(&e, placed.ticket).ok();
             }
@@ -224,17 +313,110 @@ fn around_the_owner(e: &Engine, rng: &mut Rng, held: &mut Vec<Ticket>) {
     let id = name.as_bytes();
     match rng.below(40) {
         0 => drop(e.remove_worker(id)),
-        1..=3 => drop(e.add_worker(w(&name, 400, 400))),
+        1..=3 => {
+            let spec = w(&name, 400, 400);
+            let spec = if rng.below(2) == 0 { spec.machine("m") } else { spec };
+            let _ = e.add_worker(spec);
+        }
         4 => drop(e.cordon(id)),
         5..=6 => drop(e.uncordon(id)),
-        // To another class, and back.
-        7 => drop(e.update_worker(id, WorkerUpdate::new().priority(rng.below(3) as i32 - 1))),
-        8 => drop(e.update_worker(id, WorkerUpdate::new().pool(["", "p"][rng.below(2)]))),
+        7 => drop(e.update_worker(id, another_class(rng))),
+        8 => {
+            // Larger, too; but no room for anybody else.
+            let update = another_class(rng).total(r(100 + rng.below(2) as u64, 1));
+            e.update_worker(b"own", update).expect("always registered");
+        }
         9..=24 => {
             let need = Resources::new(100 * (1 + rng.below(4) as u64), 2 + rng.below(200) as u64);
             held.extend(e.reserve(&Request::anonymous(need).hash(rng.next())).map(|p| p.ticket));
         }
         _ if held.is_empty() => {}
         _ => drop(release(e, held.swap_remove(rng.below(held.len())))),
+    }
+}
+
+/// One worker stays; another, which would do as well, comes and goes. Nobody but the owner reserves
+/// anything, so that there is always room, and the worker that stays is at the version where the
+/// owner left it.
+#[test]
+fn removal_elsewhere_is_in_nobodys_way() {
+    let seed = seed();
+    let e = engine([w("own", 100, 100)]);
+    let own = e.see("own").worker;
+    let ops = [GroupOp::Reserve { id: b"", need: r(100, 100) }];
+    let group = Group { worker: b"own", ops: &ops };
+    let owner = || {
+        let (mut rng, mut version) = (Rng::new(seed), 0);
+        for round in 0..100 * rounds() {
+            let policy = Policy::ALL[rng.below(Policy::ALL.len())];
+            let request = Request::anonymous(r(100, 100)).policy(policy).hash(rng.next());
+            let placed = match round % 8 {
+                0 => e.reserve_on(own, &request, Some(version)),
+                1 => match e.apply_groups(&[group]).remove(0)[0] {
+                    Ok(GroupDone::Reserved(placed)) => Ok(placed),
+                    other => panic!("{other:?}"),
+                },
+                _ => e.reserve(&request),
+            };
+            let placed = placed.unwrap_or_else(|error| panic!("{policy}, {round}: {error:?}"));
+            match release(&e, placed.ticket) {
+                Ok(released) if placed.worker == own => version = released.version.unwrap(),
+                Err(error) if placed.worker == own => panic!("{error:?}"),
+                // The other may be gone by now, and the reservation with it.
+                _ => {}
+            }
+        }
+    };
+    let running = AtomicBool::new(true);
+    let work = |me: usize| {
+        let _stop = OnExit(|| running.store(false, Ordering::Relaxed));
+        if me == 0 {
+            return owner();
+        }
+        while running.load(Ordering::Relaxed) {
+            e.add_worker(w("other", 100, 100)).unwrap();
+            e.remove_worker(b"other").unwrap();
+        }
+    };
+    while_working(2, work, std::thread::yield_now);
+}
+
+/// To a class that requests without constraints may use, or from one to another.
+fn another_class(rng: &mut Rng) -> WorkerUpdate {
+    let update = WorkerUpdate::new();
+    match rng.below(4) {
+        0 => update.priority(rng.below(3) as i32 - 1),
+        1 => update.tier(rng.below(2) as u8),
+        2 => update.pool(["", "p"][rng.below(2)]),
+        _ => update.labels([("zone", ["a", "b"][rng.below(2)])]),
+    }
+}
+
+/// A label that more and more workers have, each with its own value, is looked up from some point
+/// on instead of being part of classes. Who has it is found all the while, by it and without it.
+#[test]
+fn owner_is_found_while_its_label_becomes_nearly_unique() {
+    for _ in 0..rounds() / 50 {
+        let e = engine([w("own", 100, 100).label("host", "own")]);
+        let by_label = Constraints::new().label("host", "own");
+        let registered = AtomicBool::new(false);
+        together(2, |me| {
+            if me == 0 {
+                let _done = OnExit(|| registered.store(true, Ordering::Relaxed));
+                for k in 0..100 {
+                    // Too small for what the owner asks.
+                    let other = w(&format!("w{k}"), 1, 1).label("host", format!("{k}"));
+                    e.add_worker(other).unwrap();
+                }
+                return;
+            }
+            let request = Request::anonymous(r(100, 100));
+            while !registered.load(Ordering::Relaxed) {
+                for request in [request, request.constraints(&by_label)] {
+                    let placed = e.reserve(&request).expect("a place of its own");
+                    e.release(placed.ticket).expect("held");
+                }
+            }
+        });
     }
 }

@@ -95,7 +95,9 @@ impl Engine {
                     }
                     books.reservations += 1;
                 }
-                Sighting::Between(_, h) => books.entry(h.slot).or_default().moving = true,
+                Sighting::Pledged(_, h) | Sighting::Between(_, h) => {
+                    books.entry(h.slot).or_default().moving = true;
+                }
             }
         }
         let mut open = Vec::new();

@@ -135,7 +135,7 @@ impl Engine {
         }
         for item in items.iter() {
             let Some(share) = item.share else { continue };
-            let placed = match self.publish(local, item, plan, share) {
+            let placed = match self.publish(item, plan, share) {
                 Some(reservation) => Ok(reservation),
                 // Another thread was faster, or the worker is gone: on its own, from the start.
                 None => self.place(local, item.draft, &item.checked),
@@ -228,7 +228,8 @@ impl Engine {
             share.next_version = Some(version + 1);
             item.version = version;
         }
-        if !self.ledger.publish_gang(items.iter().map(|item| (item.draft, item.version))) {
+        let gone = || plan.shares.iter().any(|share| self.gone(share.candidate.worker()));
+        if !self.ledger.publish_gang(items.iter().map(|item| (item.draft, item.version)), gone) {
             return false;
         }
         for item in items.iter() {
@@ -255,7 +256,7 @@ impl Engine {
         for (index, request) in requests.iter().enumerate() {
             let drafted = self.check(local, request).and_then(|checked| {
                 let own = |t| items.iter().any(|item: &Item| item.draft.ticket() == t);
-                Ok((checked, self.draft(local, request.id, checked.id_hash, own)?))
+                Ok((checked, self.draft(local, request.id, checked.id_hash, own, |_| false)?))
             });
             results.push(match drafted {
                 Ok((checked, Drafted::Mine(draft))) => {
@@ -313,18 +314,12 @@ impl Engine {
     }
 
     /// Step 4 for one request. `None`: its share was not taken, or its worker is gone.
-    fn publish(
-        &self,
-        local: &Local,
-        item: &Item,
-        plan: &mut Plan,
-        share: u32,
-    ) -> Option<Reservation> {
+    fn publish(&self, item: &Item, plan: &mut Plan, share: u32) -> Option<Reservation> {
         let share = &mut plan.shares[share as usize];
         let version = share.next_version?;
         share.next_version = Some(version + 1);
         let worker = share.candidate.worker();
-        if self.ledger.publish(item.draft, version) {
+        if self.ledger.publish(item.draft, version, || self.gone(worker)) {
             return Some(Reservation {
                 ticket: item.draft.ticket(),
                 worker,
@@ -332,7 +327,6 @@ impl Engine {
                 existing: false,
             });
         }
-        self.give(local, worker, &item.checked.query.need, 1);
         None
     }
 }

@@ -39,7 +39,9 @@ impl Engine {
         let place = (request.ahead, hash);
         let (slot, candidate) = self.at_first_place(local, selector, need, place, &Nothing)?;
         let (draft, record) = self.ledger.draft_and_record(&local.magazine, request.id)?;
-        if !request.id.is_empty() && self.ledger.claim(draft, request.id, id_hash) != Claim::Mine {
+        if !request.id.is_empty()
+            && self.ledger.claim(draft, request.id, id_hash, |_| false) != Claim::Mine
+        {
             self.ledger.discard(&local.magazine, draft);
             return None;
         }
@@ -50,8 +52,7 @@ impl Engine {
             self.ledger.discard(&local.magazine, draft);
             return None;
         };
-        if !record.publish(draft.generation(), version) {
-            self.give(local, worker, need, 1);
+        if !record.publish(draft.generation(), version, || self.gone(worker)) {
             self.ledger.discard(&local.magazine, draft);
             return None;
         }

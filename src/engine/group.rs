@@ -29,6 +29,9 @@ impl Engine {
     /// in order. No selector applies, only the worker's state and what is free. Allocates the
     /// results; no lock.
     ///
+    /// A reservation that a group may give back is held until it has been; others who ask for it
+    /// meanwhile are told `InFlight`. A group may give an id back and reserve it anew.
+    ///
     /// A worker that is removed while its group is being done takes along what was held: releases
     /// are then done all the same, with no version, and reservations are not
     /// ([`ReserveError::UnknownWorker`]).
@@ -64,15 +67,20 @@ impl Engine {
         op: &GroupOp<'_>,
         before: &[Step],
     ) -> Result<Step, GroupError> {
+        let given =
+            |index| before.iter().any(|s| matches!(s, Step::Give(t, _) if t.index() == index));
         let release = |ticket: Ticket| {
             let worker = worker.ok_or(ReleaseError::NotHeld)?;
+            if before.iter().any(|s| matches!(s, Step::Give(t, _) if *t == ticket)) {
+                return Err(ReleaseError::NotHeld);
+            }
             // Where a live reservation is never changes, so that it can be looked at first.
             if let Some(Sighting::Live(_, holding)) = self.ledger.look(ticket)
                 && (holding.slot, holding.incarnation) != (worker.index, worker.incarnation)
             {
                 return Err(ReleaseError::OtherWorker);
             }
-            let holding = self.ledger.close(ticket)?;
+            let holding = self.ledger.pledge(ticket)?;
             Ok(Step::Give(ticket, holding.amount))
         };
         match op {
@@ -93,10 +101,12 @@ impl Engine {
                     }
                     worker.ok_or(ReserveError::UnknownWorker)?;
                     let hash = if id.is_empty() { 0 } else { seahash::hash(id) };
-                    Ok(match self.draft(local, id, hash, own)? {
-                        Drafted::Mine(draft) => Step::Take(draft, need),
-                        Drafted::Held(held) => Step::Settled(Ok(GroupDone::Reserved(held))),
-                    })
+                    let held = match self.draft(local, id, hash, own, given)? {
+                        Drafted::Mine(draft) => return Ok(Step::Take(draft, need)),
+                        Drafted::Held(held) => Ok(GroupDone::Reserved(held)),
+                    };
+                    let twice = before.iter().any(|s| matches!(s, Step::Settled(o) if *o == held));
+                    if twice { Err(ReserveError::DuplicateId) } else { Ok(Step::Settled(held)) }
                 };
                 reserve().map_err(GroupError::Reserve)
             }
@@ -182,14 +192,13 @@ impl Engine {
             let Some(worker) = worker else { return settled(step) };
             match step {
                 Step::Settled(outcome) => outcome,
-                Step::Take(draft, need) => {
+                Step::Take(draft, _) => {
                     version += 1;
-                    let result = if self.ledger.publish(draft, version) {
+                    let result = if self.ledger.publish(draft, version, || self.gone(worker)) {
                         let ticket = draft.ticket();
                         Ok(Reservation { ticket, worker, version, existing: false })
                     } else {
                         // Removed in between; what was taken went with the worker.
-                        self.give(local, worker, &need, 1);
                         self.ledger.discard(&local.magazine, draft);
                         Err(ReserveError::UnknownWorker)
                     };
@@ -229,11 +238,11 @@ impl Engine {
                 result.map(GroupDone::Reserved).map_err(GroupError::Reserve)
             }
             Step::Give(ticket, amount) => {
-                let worker = worker.expect("nothing is closed without a worker");
-                if self.ledger.reopen(ticket, || self.snapshot(worker).is_none()) {
+                let worker = worker.expect("nothing is pledged without a worker");
+                if self.ledger.unpledge(ticket, || self.gone(worker)) {
                     return Err(GroupError::Release(ReleaseError::Peer { index }));
                 }
-                // The worker went away under the group while it was closed: it ends here.
+                // The worker went away under the group while it was pledged: it ends here.
                 self.ledger.finish(&local.magazine, ticket);
                 local.counters.released.add(1);
                 Ok(GroupDone::Released(Released { worker, amount, version: None }))

@@ -53,7 +53,7 @@ impl Engine {
         request: &Request<'_>,
     ) -> Result<Reservation, ReserveError> {
         let checked = self.check(local, request)?;
-        let draft = match self.draft(local, request.id, checked.id_hash, |_| false)? {
+        let draft = match self.draft(local, request.id, checked.id_hash, |_| false, |_| false)? {
             Drafted::Mine(draft) => draft,
             Drafted::Held(reservation) => return Ok(reservation),
         };
@@ -89,7 +89,7 @@ impl Engine {
         expected: Option<u64>,
     ) -> Result<Reservation, ReserveError> {
         let checked = self.check(local, request)?;
-        let draft = match self.draft(local, request.id, checked.id_hash, |_| false)? {
+        let draft = match self.draft(local, request.id, checked.id_hash, |_| false, |_| false)? {
             Drafted::Mine(draft) => draft,
             Drafted::Held(reservation) => return Ok(reservation),
         };
@@ -106,7 +106,9 @@ impl Engine {
             return None;
         }
         match self.ledger.find(id, seahash::hash(id))? {
-            Sighting::Live(ticket, holding) => Some(existing(ticket, holding)),
+            Sighting::Live(ticket, holding) | Sighting::Pledged(ticket, holding) => {
+                Some(existing(ticket, holding))
+            }
             Sighting::Between(..) => None,
         }
     }
@@ -148,7 +150,8 @@ impl Engine {
     }
 
     /// A record that holds the id, or what holds it already. `own`: a draft that the caller
-    /// itself is making, for the same batch.
+    /// itself is making, for the same batch. `given`: a record that it has pledged, see
+    /// [`crate::ledger::Ledger::claim`].
     #[inline(always)]
     pub(super) fn draft(
         &self,
@@ -156,13 +159,14 @@ impl Engine {
         id: &[u8],
         id_hash: u64,
         own: impl Fn(Ticket) -> bool,
+        given: impl Fn(u32) -> bool,
     ) -> Result<Drafted, ReserveError> {
         let full = ReserveError::LedgerFull { limit: self.ledger.limit() };
         let Some(draft) = self.ledger.draft(&local.magazine, id) else { return Err(full) };
         if id.is_empty() {
             return Ok(Drafted::Mine(draft));
         }
-        self.claim(local, draft, id, id_hash, own)
+        self.claim(local, draft, (id, id_hash), own, given)
     }
 
     /// Makes the draft hold its id, or gives it up.
@@ -171,9 +175,9 @@ impl Engine {
         &self,
         local: &Local,
         draft: Draft,
-        id: &[u8],
-        id_hash: u64,
+        (id, id_hash): (&[u8], u64),
         own: impl Fn(Ticket) -> bool,
+        given: impl Fn(u32) -> bool,
     ) -> Result<Drafted, ReserveError> {
         let full = ReserveError::LedgerFull { limit: self.ledger.limit() };
         let refuse = |error| {
@@ -182,7 +186,7 @@ impl Engine {
         };
         let backoff = Backoff::new();
         for _ in 0..LOOKS {
-            match self.ledger.claim(draft, id, id_hash) {
+            match self.ledger.claim(draft, id, id_hash, &given) {
                 Claim::Mine => return Ok(Drafted::Mine(draft)),
                 Claim::Held(ticket, holding) => {
                     self.ledger.discard(&local.magazine, draft);
@@ -348,12 +352,10 @@ impl Engine {
             local.counters.cas_retries.add(retries);
         }
         let version = changed?;
-        if self.ledger.publish(draft, version) {
+        if self.ledger.publish(draft, version, || self.gone(worker)) {
             return Ok(Reservation { ticket: draft.ticket(), worker, version, existing: false });
         }
-        // Doomed: the worker was removed after the swap. Normally there is nothing to credit; if a
-        // removal elsewhere took this draft for one of its own, this gives back what was taken.
-        self.give(local, worker, &change.take, 1);
+        // The worker was removed after the swap, and what was taken went with it.
         Err(Refused::Stale)
     }
 

@@ -125,6 +125,12 @@ impl Engine {
         })
     }
 
+    /// Whether that registration has ended.
+    #[inline]
+    pub(super) fn gone(&self, worker: WorkerRef) -> bool {
+        self.snapshot(worker).is_none()
+    }
+
     /// All workers, by index. Takes the registry's lock; O(workers).
     pub fn workers(&self) -> Vec<WorkerInfo> {
         self.registry.list(Listed::All)
@@ -147,6 +153,6 @@ impl Engine {
 
     /// How many reservations are alive. Counts them: O(most there ever were).
     pub fn reservation_count(&self) -> usize {
-        self.ledger.sightings().filter(|s| matches!(s, Sighting::Live(..))).count()
+        self.ledger.sightings().filter(|s| !matches!(s, Sighting::Between(..))).count()
     }
 }

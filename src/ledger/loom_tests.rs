@@ -20,7 +20,7 @@ fn ledger(limit: usize) -> Arc<Ledger> {
 /// A live reservation under this id.
 fn make(ledger: &Ledger, magazine: &Magazine, id: &[u8], hash: u64) -> Option<Ticket> {
     let draft = ledger.draft(magazine, id)?;
-    match ledger.claim(draft, id, hash) {
+    match ledger.claim(draft, id, hash, |_| false) {
         Claim::Mine => {}
         _ => {
             ledger.discard(magazine, draft);
@@ -28,7 +28,7 @@ fn make(ledger: &Ledger, magazine: &Magazine, id: &[u8], hash: u64) -> Option<Ti
         }
     }
     ledger.aim(draft, 0, 1, &Resources::new(1, 1));
-    assert!(ledger.publish(draft, 1));
+    assert!(ledger.publish(draft, 1, || false));
     Some(draft.ticket())
 }
 
@@ -39,9 +39,9 @@ fn two_inserts(ledger: Arc<Ledger>, before: Option<Ticket>) {
     let magazine = Magazine::default();
     let [mine, theirs] = [(); 2].map(|()| ledger.draft(&magazine, b"id").expect("there is room"));
     let enter = |ledger: &Ledger, draft: Draft| {
-        let claim = ledger.claim(draft, b"id", 7);
+        let claim = ledger.claim(draft, b"id", 7, |_| false);
         if claim == Claim::Mine {
-            assert!(ledger.publish(draft, 1));
+            assert!(ledger.publish(draft, 1, || false));
         }
         claim
     };
@@ -70,7 +70,7 @@ fn two_inserts(ledger: Arc<Ledger>, before: Option<Ticket>) {
     }
     let found = ledger.find(b"id", 7).map(|sighting| match sighting {
         Sighting::Live(ticket, _) => ticket,
-        Sighting::Between(..) => panic!("nobody is at work"),
+        Sighting::Pledged(..) | Sighting::Between(..) => panic!("nobody is at work"),
     });
     assert_eq!(found.as_ref(), holders.first());
 }
@@ -227,4 +227,63 @@ fn loom_free_list() {
 #[test]
 fn loom_catches_free_list_without_tag() {
     assert!(catches(Bug::FreeListWithoutTag, free_list));
+}
+
+/// A group that pledges a reservation and cannot be done, while another thread asks for its id: who
+/// asks is told of the one that stands, or that it is being worked on; never does it get a second.
+fn claim_against_pledge() {
+    loom::model(|| {
+        let ledger = ledger(2);
+        let magazine = Magazine::default();
+        let held = make(&ledger, &magazine, b"id", 7).expect("there is room");
+        let draft = ledger.draft(&magazine, b"id").expect("there is room");
+        let other = {
+            let ledger = Arc::clone(&ledger);
+            thread::spawn(move || ledger.claim(draft, b"id", 7, |_| false))
+        };
+        assert!(ledger.pledge(held).is_ok());
+        assert!(ledger.unpledge(held, || false));
+        match other.join().unwrap() {
+            Claim::Held(ticket, _) | Claim::Draft(ticket) => assert_eq!(ticket, held),
+            Claim::InFlight => {}
+            other => panic!("a second holder of one id: {other:?}"),
+        }
+    });
+}
+
+#[test]
+fn loom_claim_against_pledge() {
+    claim_against_pledge();
+}
+
+#[test]
+fn loom_catches_pledge_that_gives_up_its_id() {
+    assert!(catches(Bug::PledgeGivesUpId, claim_against_pledge));
+}
+
+/// A group that gives an id back and reserves it anew, while another thread asks for the id: there
+/// is one holder at the end, the group's.
+#[test]
+fn loom_claim_against_renewal() {
+    loom::model(|| {
+        let ledger = ledger(3);
+        let magazine = Magazine::default();
+        let old = make(&ledger, &magazine, b"id", 7).expect("there is room");
+        let [new, draft] = [(); 2].map(|()| ledger.draft(&magazine, b"id").expect("there is room"));
+        let other = {
+            let ledger = Arc::clone(&ledger);
+            thread::spawn(move || ledger.claim(draft, b"id", 7, |_| false))
+        };
+        assert!(ledger.pledge(old).is_ok());
+        let claim = ledger.claim(new, b"id", 7, |index| index == old.index());
+        assert_eq!(claim, Claim::Mine);
+        ledger.finish(&magazine, old);
+        assert!(ledger.publish(new, 1, || false));
+        match other.join().unwrap() {
+            Claim::Held(ticket, _) => assert!(ticket == old || ticket == new.ticket()),
+            Claim::Draft(ticket) => assert_eq!(ticket, new.ticket()),
+            Claim::InFlight => {}
+            other => panic!("a second holder of one id: {other:?}"),
+        }
+    });
 }

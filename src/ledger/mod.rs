@@ -7,7 +7,8 @@
 //! 4. [`Ledger::publish`] makes it *live*, unless the worker was removed in between.
 //!
 //! and given back in this order:
-//! 1. [`Ledger::close`]: *live* to *closing*, which only one of any number of callers achieves.
+//! 1. [`Ledger::close`]: *live* to *closing*, which only one of any number of callers achieves; or
+//!    [`Ledger::pledge`], where it is not certain yet that it will be given back.
 //! 2. The slot is credited from the record.
 //! 3. [`Ledger::finish`]: out of the id index, next generation, back to the magazine.
 
@@ -65,7 +66,7 @@ pub(crate) enum Claim {
     Held(Ticket, Holding),
     /// A draft of this ticket does; whether it becomes a reservation is open.
     Draft(Ticket),
-    /// Others are entering it this moment.
+    /// Others are entering it, or may be giving it back, this moment.
     InFlight,
     /// The index has no cell left for it.
     Full,
@@ -80,10 +81,19 @@ pub(crate) enum NotLive {
     Busy,
 }
 
+impl NotLive {
+    fn why(now: Header, ticket: Ticket) -> NotLive {
+        let busy = matches!(now.phase(), Phase::Closing | Phase::Pledged);
+        if busy && now.generation() == ticket.generation() { NotLive::Busy } else { NotLive::Gone }
+    }
+}
+
 /// What a record is to somebody who only looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sighting {
     Live(Ticket, Holding),
+    /// Held, and part of a group that may give it back this moment.
+    Pledged(Ticket, Holding),
     /// Being made or given back.
     Between(Ticket, Holding),
 }
@@ -123,12 +133,20 @@ impl Ledger {
         Some((Draft { index, generation: record.open(id) }, record))
     }
 
-    /// Makes the draft the holder of its id, unless there is one.
+    /// Makes the draft the holder of its id, unless there is one. `given`: a record that the
+    /// caller itself has pledged, and with it the id; nobody else enters the id before it is done
+    /// with that record.
     #[inline]
-    pub(crate) fn claim(&self, draft: Draft, id: &[u8], hash: u64) -> Claim {
+    pub(crate) fn claim(
+        &self,
+        draft: Draft,
+        id: &[u8],
+        hash: u64,
+        given: impl Fn(u32) -> bool,
+    ) -> Claim {
         let same = |index: u32| {
-            let header =
-                if index == draft.index { None } else { self.record(index).plate.carries(id) };
+            let own = index == draft.index || given(index);
+            let header = if own { None } else { self.record(index).plate.carries(id) };
             header.map(|h| (index, h))
         };
         match self.ids.insert(hash, draft.index, same) {
@@ -138,6 +156,7 @@ impl Ledger {
             }
             Insert::Held((index, header)) => match self.sight(index, header.generation()) {
                 Some(Sighting::Live(ticket, holding)) => Claim::Held(ticket, holding),
+                Some(Sighting::Pledged(..)) => Claim::InFlight,
                 Some(Sighting::Between(ticket, _)) => Claim::Draft(ticket),
                 None => Claim::InFlight,
             },
@@ -152,14 +171,14 @@ impl Ledger {
         self.record(draft.index).aim(slot, incarnation, amount);
     }
 
-    /// The slot has been swapped: the reservation exists from here on. False: its worker was
-    /// removed in between, which [`Ledger::evict`] has noted; the capacity is gone with it, and
-    /// the draft is pending again.
+    /// The slot has been swapped: the reservation exists from here on. False: its worker is `gone`,
+    /// which [`Ledger::evict`] has noted; the capacity is gone with it, and the draft is pending
+    /// again.
     ///
     /// Races with `evict` (one of the two moves the header first).
     #[inline]
-    pub(crate) fn publish(&self, draft: Draft, version: u64) -> bool {
-        self.record(draft.index).publish(draft.generation, version)
+    pub(crate) fn publish(&self, draft: Draft, version: u64, gone: impl Fn() -> bool) -> bool {
+        self.record(draft.index).publish(draft.generation, version, gone)
     }
 
     /// Gives up a draft.
@@ -183,13 +202,17 @@ impl Ledger {
         let record = self.records.get(ticket.index() as usize).ok_or(NotLive::Gone)?;
         match record.plate.advance(ticket.generation(), Phase::Live, Phase::Closing) {
             Ok(()) => Ok(record),
-            Err(now)
-                if now.generation() == ticket.generation() && now.phase() == Phase::Closing =>
-            {
-                Err(NotLive::Busy)
-            }
-            Err(_) => Err(NotLive::Gone),
+            Err(now) => Err(NotLive::why(now, ticket)),
         }
+    }
+
+    /// Keeps a live reservation for its caller alone, who will either [`Ledger::finish`] it or
+    /// [`Ledger::unpledge`] it. It holds its id meanwhile: what may yet stay as it is must not be
+    /// reserved by somebody else a second time.
+    pub(crate) fn pledge(&self, ticket: Ticket) -> Result<Holding, NotLive> {
+        let record = self.records.get(ticket.index() as usize).ok_or(NotLive::Gone)?;
+        let pledged = record.plate.advance(ticket.generation(), Phase::Live, Phase::Pledged);
+        pledged.map(|()| record.holding()).map_err(|now| NotLive::why(now, ticket))
     }
 
     /// Binds drafts into a gang: none of them becomes a reservation before the first does. Before
@@ -206,20 +229,21 @@ impl Ledger {
     }
 
     /// Makes all of a gang live, or none: the leader's step decides for all. False: one of their
-    /// workers was removed in between; they are drafts as before, bound.
+    /// workers is `gone`; they are drafts as before, bound.
     ///
     /// Races with [`Ledger::evict`], which dooms the leader in place of a member, and which helps
     /// a member over once the leader is live.
     pub(crate) fn publish_gang(
         &self,
         gang: impl IntoIterator<Item = (Draft, u64)> + Clone,
+        gone: impl Fn() -> bool,
     ) -> bool {
         for (draft, version) in gang.clone() {
             self.record(draft.index).set_version(version);
         }
         let mut members = gang.into_iter();
         let Some((leader, version)) = members.next() else { return true };
-        if !self.publish(leader, version) {
+        if !self.publish(leader, version, gone) {
             return false;
         }
         for (member, _) in members {
@@ -230,20 +254,20 @@ impl Ledger {
         true
     }
 
-    /// Takes back a [`Ledger::close`]. Only by who closed it. False: its worker is `gone`, and the
-    /// reservation with it; it is still closed, and the caller's to finish.
+    /// Takes back a [`Ledger::pledge`]. Only by who made it. False: its worker is `gone`, and the
+    /// reservation with it; it is closed, and the caller's to finish.
     ///
-    /// Races with [`Ledger::evict`], which passes a closed reservation by because whoever closed
+    /// Races with [`Ledger::evict`], which passes a pledged reservation by because whoever pledged
     /// it will notice: either it sees this one live, or this sees the worker gone.
-    pub(crate) fn reopen(&self, ticket: Ticket, gone: impl FnOnce() -> bool) -> bool {
+    pub(crate) fn unpledge(&self, ticket: Ticket, gone: impl FnOnce() -> bool) -> bool {
         let plate = &self.record(ticket.index()).plate;
-        let _ = plate.advance(ticket.generation(), Phase::Closing, Phase::Live);
+        let _ = plate.advance(ticket.generation(), Phase::Pledged, Phase::Live);
         store_load_fence();
-        // Failing to close it again: somebody else has ended it, and it is theirs.
-        bug(Bug::ReopenWithoutLook) || !gone() || self.close(ticket).is_err()
+        // Failing to close it: somebody else has ended it, and it is theirs.
+        bug(Bug::UnpledgeWithoutLook) || !gone() || self.close(ticket).is_err()
     }
 
-    /// Ends a closed reservation: its slot has been credited.
+    /// Ends a closed or pledged reservation: its slot has been credited.
     #[inline]
     pub(crate) fn finish(&self, magazine: &Magazine, ticket: Ticket) {
         self.end(magazine, ticket.index(), ticket.generation());
@@ -273,12 +297,14 @@ impl Ledger {
         self.sight(index, header.generation())
     }
 
-    /// The ticket of the live reservation that an id holds.
+    /// The ticket of the reservation that an id holds, also while it is pledged. One that is being
+    /// made is none yet.
     #[inline]
     pub(crate) fn ticket_of(&self, id: &[u8], hash: u64) -> Option<Ticket> {
         let same = |index: u32| self.record(index).plate.carries(id).map(|header| (index, header));
         let (index, header) = self.ids.find(hash, same)?;
-        (header.phase() == Phase::Live).then(|| Record::ticket(index, header.generation()))
+        let held = matches!(header.phase(), Phase::Live | Phase::Pledged);
+        held.then(|| Record::ticket(index, header.generation()))
     }
 
     /// What a ticket stands for.
@@ -294,6 +320,7 @@ impl Ledger {
             _ if header.generation() != generation => None,
             Phase::Free => None,
             Phase::Live => Some(Sighting::Live(ticket, holding)),
+            Phase::Pledged => Some(Sighting::Pledged(ticket, holding)),
             _ => Some(Sighting::Between(ticket, holding)),
         }
     }
@@ -318,7 +345,7 @@ impl Ledger {
         slot: u32,
         incarnation: u32,
     ) -> Vec<(Ticket, Vec<u8>, Resources)> {
-        // Between the word that says removed and what the records say; see `reopen`.
+        // Between the word that says removed and what the records say; see `unpledge`, `publish`.
         store_load_fence();
         let mut lost = Vec::new();
         for index in 0..self.free.high_water() {
@@ -326,7 +353,7 @@ impl Ledger {
             loop {
                 let header = record.plate.header();
                 // The place may be that of a later use or of an earlier aim: the header is swapped
-                // from just this one, and dooming a draft for nothing only makes it try again.
+                // from just this one, and a draft that is doomed for nothing looks at its worker.
                 if record.place() != (slot, incarnation) {
                     break;
                 }
@@ -345,8 +372,8 @@ impl Ledger {
                             break;
                         }
                     }
-                    // Its releaser, or its maker, finds the worker gone by itself.
-                    Phase::Closing | Phase::Doomed | Phase::Free => break,
+                    // Its releaser, its group or its maker finds the worker gone by itself.
+                    Phase::Closing | Phase::Pledged | Phase::Doomed | Phase::Free => break,
                 }
             }
         }

@@ -32,10 +32,12 @@ pub(crate) enum Phase {
     /// Being made.
     Pending = 1,
     Live = 2,
-    /// Being given back, or part of a group that may give it back.
+    /// Being given back: it holds its id no more.
     Closing = 3,
     /// Being made on a worker that has been removed.
     Doomed = 4,
+    /// Part of a group that may give it back, and holds its id until it has.
+    Pledged = 5,
 }
 
 /// Generation and phase, in one word also here: handed about in parts, it costs a stall each time
@@ -61,6 +63,7 @@ impl Header {
             2 => Phase::Live,
             3 => Phase::Closing,
             4 => Phase::Doomed,
+            5 => Phase::Pledged,
             _ => Phase::Free,
         }
     }
@@ -157,7 +160,8 @@ impl Plate {
         loop {
             let header = self.header();
             // What is being given back holds its id no more.
-            if matches!(header.phase(), Phase::Free | Phase::Closing) {
+            let given_up = bug(Bug::PledgeGivesUpId) && header.phase() == Phase::Pledged;
+            if matches!(header.phase(), Phase::Free | Phase::Closing) || given_up {
                 return None;
             }
             let same = self.indexed.load(Ordering::Relaxed) & 0xff == id.len() as u64

@@ -2,17 +2,20 @@
 //!
 //! ```text
 //! free -> pending -> live -> closing -> free, next generation
-//!            |  ^       ^------|           (a group that could not be done reopens)
-//!            v  |
-//!          doomed                          (its worker was removed before it was live)
+//!           |  ^     |  ^                     ^
+//!           v  |     v  |                     |
+//!          doomed   pledged ------------------+
 //! ```
+//! *Doomed*: a worker was removed, maybe the one that it was about to be live on. *Pledged*: part of
+//! a group that gives it back or, if the group cannot be done, lets it be as it was.
+//!
 //! The header of its [`Plate`] decides who of two releases closes it, and whether a removal comes
 //! before or after it was made. All else belongs to whoever moved the header last.
 
 use super::plate::{Header, Phase, Plate};
 use super::ticket::Ticket;
 use crate::placement::Resources;
-use crate::sync::{AtomicU64, Bug, Ordering, bug};
+use crate::sync::{AtomicU64, Bug, Ordering, bug, store_load_fence};
 
 /// Two cache lines: what every operation needs, and the id.
 #[derive(Default)]
@@ -63,14 +66,30 @@ impl Record {
 
     /// See [`super::Ledger::publish`].
     #[inline(always)]
-    pub(crate) fn publish(&self, generation: u64, version: u64) -> bool {
+    pub(crate) fn publish(&self, generation: u64, version: u64, gone: impl Fn() -> bool) -> bool {
         self.set_version(version);
-        if self.plate.advance(generation, Phase::Pending, Phase::Live).is_ok() {
-            return true;
+        loop {
+            if self.plate.advance(generation, Phase::Pending, Phase::Live).is_ok() {
+                return true;
+            }
+            if self.reprieve(generation, &gone) {
+                return false;
+            }
         }
+    }
+
+    /// The draft is doomed. Makes it pending again, and says whether its worker is `gone`: the
+    /// removal that doomed it may have been of a worker that it had aimed at before.
+    ///
+    /// Races with [`super::Ledger::evict`], which passes a doomed record by: either it sees this one
+    /// pending and dooms it once more, or this sees the worker gone.
+    #[cold]
+    #[inline(never)]
+    fn reprieve(&self, generation: u64, gone: &impl Fn() -> bool) -> bool {
         // Only the maker moves a doomed record.
         let _ = self.plate.advance(generation, Phase::Doomed, Phase::Pending);
-        false
+        store_load_fence();
+        bug(Bug::DoomedForGood) || gone()
     }
 
     #[inline]

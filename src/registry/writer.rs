@@ -361,7 +361,19 @@ impl Writer {
 
     /// A label key has become nearly unique: it leaves the classes of all workers that have it.
     /// Nothing changes about who matches, so no epoch and no version rises.
+    ///
+    /// The selectors that name the key see their workers by list before the first of these leaves
+    /// a class that they name, so that a look at classes alone, which misses it, is followed by
+    /// another (the count of moves has risen), which comes upon the list.
     fn look_up_from_now_on(&mut self, shared: &Shared, key: &Name) {
+        for selector in 0..self.selected.len() as u32 {
+            let constraints = Arc::clone(&self.selected[selector as usize].constraints);
+            if constraints.labels.iter().any(|(k, _)| k == key) {
+                self.source(selector);
+            }
+        }
+        self.show(shared);
+        shared.moves.rise();
         for slot in self.labels.with_key(key) {
             // The worker that is being entered has no entry yet.
             let Some(entry) = self.entries.get_mut(&slot) else { continue };
@@ -375,12 +387,6 @@ impl Writer {
             self.show(shared);
             shared.moves.rise();
             self.rise_from(shared, slot, old_seat);
-        }
-        for selector in 0..self.selected.len() as u32 {
-            let constraints = Arc::clone(&self.selected[selector as usize].constraints);
-            if constraints.labels.iter().any(|(k, _)| k == key) {
-                self.source(selector);
-            }
         }
     }
 

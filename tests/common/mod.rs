@@ -142,17 +142,19 @@ pub fn together<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Ve
     })
 }
 
-/// Asks again as long as the answer is that another thread is at work on the same thing.
+/// Asks again as long as the answer is that another thread is at work on the same thing; which
+/// ends, or something is stuck.
 pub fn patiently<T, E: Copy>(
     in_flight: impl Fn(E) -> bool,
-    ask: impl Fn() -> Result<T, E>,
+    mut ask: impl FnMut() -> Result<T, E>,
 ) -> Result<T, E> {
-    loop {
+    for _ in 0..10_000_000 {
         match ask() {
             Err(e) if in_flight(e) => std::thread::yield_now(),
             answer => return answer,
         }
     }
+    panic!("in flight for ever")
 }
 
 /// xorshift64* (Vigna 2016): small, seeded, good enough to choose operations by.

@@ -3,22 +3,22 @@
 use std::collections::HashMap;
 
 use slotwise::{
-    BatchMode, Constraints, Engine, Group, GroupDone, GroupError, GroupOp, ReleaseError, Request,
-    Reservation, ReserveError, Selector, State, Ticket, WorkerError, WorkerRef,
+    BatchMode, Constraints, Engine, ReleaseError, Request, Reservation, ReserveError, Selector,
+    Ticket, WorkerError, WorkerRef,
 };
 
 use crate::common::small;
 use crate::naive::{Model, Where};
-use crate::ops::{Ask, MACHINES, Op, POOLS, Signal, Spec, Step, Text};
+use crate::ops::{Ask, MACHINES, Op, POOLS, Signal, Spec, Text};
 
 pub type Answers = Vec<Result<Reservation, ReserveError>>;
 
 pub struct World {
     pub engine: Engine,
-    model: Model,
+    pub model: Model,
     /// All that were ever given out.
     refs: Vec<WorkerRef>,
-    tickets: Vec<Ticket>,
+    pub tickets: Vec<Ticket>,
     /// What each batch id was first used with, and the answers.
     batches: HashMap<Text, (Vec<Ask>, BatchMode, Answers)>,
 }
@@ -93,7 +93,7 @@ impl World {
                 self.settle(asks, *mode, &answers);
             }
             Op::Once(id, asks, mode) => self.once(id, asks, *mode),
-            Op::Groups(groups) => groups.iter().for_each(|(id, steps)| self.group(id, steps)),
+            Op::Groups(groups) => self.groups(groups),
         }
         self.compare();
     }
@@ -211,7 +211,7 @@ impl World {
         let version = self.model.at(worker).map_or(0, |worker| worker.info.version);
         let expected = ago.map(|ago| version.saturating_sub(ago));
         let answer = self.ask(ask, |engine, request| engine.reserve_on(worker, request, expected));
-        self.settle_one(ask, Where::On(worker, expected), answer, verdict);
+        self.settle_one(ask, Where::On(worker, expected), answer, in_full);
     }
 
     fn settle_one(
@@ -230,16 +230,16 @@ impl World {
         assert_eq!(self.engine.release(ticket), expected);
     }
 
-    /// Asks the engine alone; what it said of a batch id.
+    /// Asks the engine alone; with whether this call did the batch.
     pub fn engine_batch(&self, id: Option<Text>, asks: &[Ask], mode: BatchMode) -> (Answers, bool) {
         let compiled: Vec<_> = asks.iter().map(|ask| self.compiled(ask)).collect();
         let requests: Vec<Request<'_>> =
             asks.iter().zip(&compiled).map(|(ask, (c, s))| ask.request(c, *s)).collect();
         let mut answers = vec![Err(ReserveError::Empty)];
-        let flag = match id {
+        let did = match id {
             None => {
                 self.engine.reserve_batch(&requests, mode, &mut answers);
-                false
+                true
             }
             Some(id) => {
                 let id = id.as_bytes();
@@ -247,17 +247,18 @@ impl World {
             }
         };
         assert_eq!(answers.len(), asks.len());
-        (answers, flag)
+        (answers, did)
     }
 
     fn once(&mut self, id: Text, asks: &[Ask], mode: BatchMode) {
         match self.batches.get(id) {
             Some((asks, mode, expected)) => {
-                let answers = self.engine_batch(Some(id), asks, *mode).0;
-                assert_eq!(answers, *expected, "replay of {id}");
+                let (answers, did) = self.engine_batch(Some(id), asks, *mode);
+                assert!(!did && answers == *expected, "replay of {id}: {answers:?}");
             }
             None => {
-                let answers = self.engine_batch(Some(id), asks, mode).0;
+                let (answers, did) = self.engine_batch(Some(id), asks, mode);
+                assert!(did, "{id} was done before");
                 self.settle(asks, mode, &answers);
                 // A batch that placed nothing is not remembered: it may be tried again.
                 if answers.iter().any(Result::is_ok) {
@@ -319,166 +320,6 @@ impl World {
         assert_eq!(verdict(alone), verdict(error));
         for placed in placed.iter().filter(|placed| !placed.existing) {
             self.release(placed.ticket);
-        }
-    }
-
-    /// A group's steps, less those whose meaning is a matter of taste: an id or a ticket named
-    /// twice, an id that is held elsewhere, and what no request could have there.
-    fn steps(&mut self, id: &str, steps: &[Step]) -> Vec<Step> {
-        let (gpus, open, on) = match self.model.worker(id).map(|worker| &worker.info) {
-            Some(info) => {
-                let open = !info.preemptable && info.tenant.is_none();
-                (info.total.gpus, open && info.state != State::Pending, Some(info.worker))
-            }
-            None => (0, true, None),
-        };
-        let (mut ids, mut tickets, mut kept) = (vec![], vec![], vec![]);
-        for step in steps {
-            let (name, ticket) = match step {
-                Step::Reserve(name, _) | Step::ReleaseId(name) => {
-                    (name.clone(), self.model.ids.get(name).copied())
-                }
-                Step::Release(_) if self.tickets.is_empty() => continue,
-                Step::Release(at) => (vec![], Some(*at.get(&self.tickets))),
-            };
-            let twice = ids.contains(&name) || ticket.is_some_and(|t| tickets.contains(&t));
-            if twice && !(name.is_empty() && ticket.is_none()) {
-                continue;
-            }
-            if let Step::Reserve(_, need) = step {
-                let held_on = ticket.map(|ticket| self.model.held[&ticket].on);
-                let fitting_kind = (gpus > 0) == (need.gpus > 0);
-                let elsewhere = held_on.is_some_and(|there| Some(there) != on);
-                let doubly_wrong = need.is_zero() && on.is_none();
-                if !open || !fitting_kind || elsewhere || doubly_wrong {
-                    continue;
-                }
-            }
-            ids.push(name);
-            tickets.extend(ticket);
-            kept.push(step.clone());
-        }
-        kept
-    }
-
-    fn group(&mut self, id: Text, steps: &[Step]) {
-        let steps = self.steps(id, steps);
-        let ops: Vec<GroupOp<'_>> = steps
-            .iter()
-            .map(|step| match step {
-                Step::Reserve(id, need) => GroupOp::Reserve { id, need: *need },
-                Step::ReleaseId(id) => GroupOp::ReleaseId(id),
-                Step::Release(at) => GroupOp::Release(*at.get(&self.tickets)),
-            })
-            .collect();
-        let answers = self.engine.apply_groups(&[Group { worker: id.as_bytes(), ops: &ops }]);
-        assert_eq!(answers.len(), 1);
-        assert_eq!(answers[0].len(), ops.len());
-        self.settle_group(id, &ops, &answers[0]);
-    }
-
-    fn settle_group(
-        &mut self,
-        id: Text,
-        ops: &[GroupOp<'_>],
-        answers: &[Result<GroupDone, GroupError>],
-    ) {
-        let info = self.model.worker(id).map(|worker| worker.info.clone());
-        let on = info.as_ref().map(|info| info.worker);
-        // What each step names, if that is held; and what is wrong with the step by itself.
-        let names: Vec<Option<Ticket>> = ops
-            .iter()
-            .map(|op| match op {
-                GroupOp::Reserve { id, .. } | GroupOp::ReleaseId(id) => {
-                    self.model.ids.get(*id).copied()
-                }
-                GroupOp::Release(ticket) => self.model.held.contains_key(ticket).then_some(*ticket),
-            })
-            .collect();
-        let fault = |(op, named): (&GroupOp<'_>, &Option<Ticket>)| match (op, named) {
-            (GroupOp::Reserve { .. }, _) if on.is_none() => {
-                Some(GroupError::Reserve(ReserveError::UnknownWorker))
-            }
-            (GroupOp::Reserve { need, .. }, _) if need.is_zero() => {
-                Some(GroupError::Reserve(ReserveError::Empty))
-            }
-            (GroupOp::Reserve { .. }, _) => None,
-            (_, None) => Some(GroupError::Release(ReleaseError::NotHeld)),
-            (_, Some(ticket)) if Some(self.model.held[ticket].on) != on => {
-                Some(GroupError::Release(ReleaseError::OtherWorker))
-            }
-            _ => None,
-        };
-        let faults: Vec<Option<GroupError>> = ops.iter().zip(&names).map(fault).collect();
-
-        // All of it as one change: what is given back makes room for what is taken.
-        let (mut give, mut take) = (vec![], vec![]);
-        for (op, named) in ops.iter().zip(&names) {
-            match (op, named) {
-                (GroupOp::Reserve { need, .. }, None) => take.push(*need),
-                (GroupOp::Reserve { .. }, Some(_)) => {}
-                (_, Some(ticket)) => give.push(self.model.held[ticket].amount),
-                (_, None) => {}
-            }
-        }
-        let fits = info.as_ref().is_some_and(|info| {
-            let room = give.iter().fold(info.free, |free, amount| free.plus(amount));
-            let sum = take.iter().fold(slotwise::Resources::ZERO, |sum, need| {
-                slotwise::Resources::new(sum.cpu + need.cpu, sum.memory + need.memory)
-                    .gpus(sum.gpus + need.gpus)
-            });
-            take.is_empty() || (info.state == State::Ready && room.fits(&sum))
-        });
-
-        if faults.iter().all(Option::is_none) && fits {
-            return self.group_done(ops, &names, answers);
-        }
-        let index_of_peer = |answer: &Result<GroupDone, GroupError>| match answer {
-            Err(GroupError::Reserve(ReserveError::Peer { index })) => Some(*index as usize),
-            Err(GroupError::Release(ReleaseError::Peer { index })) => Some(*index as usize),
-            _ => None,
-        };
-        for (k, answer) in answers.iter().enumerate() {
-            match (index_of_peer(answer), answer) {
-                (_, Ok(done)) => panic!("part of a failed group was done: {done:?}"),
-                (Some(index), _) => assert_eq!(index_of_peer(&answers[index]), None, "{answers:?}"),
-                // A worker that is not there: its releases are refused as one likes.
-                (None, Err(GroupError::Release(_))) if on.is_none() => {}
-                (None, Err(error)) => match faults[k] {
-                    Some(fault) => assert_eq!(*error, fault),
-                    None => {
-                        let GroupError::Reserve(ReserveError::Refused(_)) = error else {
-                            panic!("{error:?} for {:?}", ops[k])
-                        };
-                        assert!(!fits, "{answers:?}");
-                    }
-                },
-            }
-        }
-    }
-
-    /// Every step was done, as one change by as many versions as there were changes.
-    fn group_done(
-        &mut self,
-        ops: &[GroupOp<'_>],
-        names: &[Option<Ticket>],
-        answers: &[Result<GroupDone, GroupError>],
-    ) {
-        for ((op, named), answer) in ops.iter().zip(names).zip(answers) {
-            match (op, named, answer.expect("a group that fits is done")) {
-                (GroupOp::Reserve { id, need }, None, GroupDone::Reserved(placed)) => {
-                    assert!(!placed.existing);
-                    self.model.hold(id, *need, placed);
-                    self.tickets.push(placed.ticket);
-                }
-                (GroupOp::Reserve { .. }, Some(ticket), GroupDone::Reserved(placed)) => {
-                    assert!(placed.existing && placed.ticket == *ticket, "{placed:?}");
-                }
-                (_, Some(ticket), GroupDone::Released(released)) => {
-                    assert_eq!(Some(released), self.model.release(*ticket));
-                }
-                (op, _, done) => panic!("{done:?} in answer to {op:?}"),
-            }
         }
     }
 }

@@ -148,7 +148,7 @@ impl Thread<'_> {
             740..820 => self.batch(BatchMode::AllOrNothing),
             820..880 => self.release_many(),
             880..940 => self.group(),
-            940..960 => self.shared_id(),
+            940..960 => self.shared_ids(),
             _ => self.operate(),
         }
     }
@@ -336,17 +336,44 @@ impl Thread<'_> {
         count.max(1)
     }
 
-    /// Reserves an id that the others reserve too. Who made it owns it.
-    fn shared_id(&mut self) -> usize {
-        let id = format!("shared {}", self.rng.below(SHARED)).into_bytes();
-        let request = self.request(&id);
-        match self.e.reserve(&request) {
-            // Released by ticket only: the id may be another's by then.
-            Ok(placed) if !placed.existing => self.got(placed, b""),
-            Ok(_) | Err(ReserveError::InFlight) => {}
-            Err(error) => Self::not_placed(error),
+    /// Reserves two ids that the others reserve too, in one of the ways there are. Who made a
+    /// reservation owns it.
+    fn shared_ids(&mut self) -> usize {
+        let [a, b] = [0, 1].map(|_| format!("shared {}", self.rng.below(SHARED)).into_bytes());
+        let requests = [self.request(&a), self.request(&b)];
+        let mut answers = std::mem::take(&mut self.placed);
+        match self.rng.below(4) {
+            0 => {
+                answers.clear();
+                answers.extend(requests.iter().map(|request| self.e.reserve(request)));
+            }
+            1 => self.e.reserve_batch(&requests, BatchMode::Independent, &mut answers),
+            2 => self.e.reserve_batch(&requests, BatchMode::AllOrNothing, &mut answers),
+            _ => {
+                let worker = name(self.rng.below(WORKERS));
+                let need = requests[0].need;
+                let ops = [&a, &b].map(|id| GroupOp::Reserve { id, need });
+                let group = Group { worker: worker.as_bytes(), ops: &ops };
+                let outcome = |outcome| match outcome {
+                    Ok(GroupDone::Reserved(placed)) => Ok(placed),
+                    Err(GroupError::Reserve(error)) => Err(error),
+                    other => panic!("{other:?} of steps that reserve"),
+                };
+                answers.clear();
+                answers.extend(self.e.apply_groups(&[group]).remove(0).into_iter().map(outcome));
+            }
         }
-        1
+        for answer in &answers {
+            match *answer {
+                // Released by ticket only: the id may be another's by then.
+                Ok(placed) if !placed.existing => self.got(placed, b""),
+                Ok(_) | Err(ReserveError::InFlight) => {}
+                Err(ReserveError::DuplicateId) => assert_eq!(a, b),
+                Err(error) => Self::not_placed(error),
+            }
+        }
+        self.placed = answers;
+        2
     }
 
     /// What an operator does to a worker.
