@@ -6,12 +6,12 @@
 //! another thread that was faster) is left to the walk, which starts from the beginning.
 
 use super::local::Local;
-use super::select::{Candidate, Nothing, Planned};
+use super::select::{Candidate, Nothing, Planned, fits_beside};
 use super::{Affinity, Eligible, Engine, Request, Reservation};
 use crate::ledger::Claim;
 use crate::placement::{Policy, Resources};
 use crate::registry::Selector;
-use crate::slots::{Occupant, Slot};
+use crate::slots::{Need, Occupant, Slot};
 
 impl Engine {
     #[inline(always)]
@@ -20,7 +20,8 @@ impl Engine {
         local: &Local,
         request: &Request<'_>,
     ) -> Option<Reservation> {
-        let need = &request.need;
+        // A copy, so that it stays in registers across the atomics.
+        let need = request.need;
         let Eligible::Selector(selector) = request.eligible else { return None };
         let ordinary = need.fits_in(&Resources::MAX)
             && !need.is_zero()
@@ -37,7 +38,8 @@ impl Engine {
         };
 
         let place = (request.ahead, hash);
-        let (slot, candidate) = self.at_first_place(local, selector, need, place, &Nothing)?;
+        let (slot, candidate) = self.at_first_place(local, selector, &need, place, &Nothing)?;
+        let less = candidate.word.less(Need::new(&need))?;
         let (draft, record) = self.ledger.draft_and_record(&local.magazine, request.id)?;
         if !request.id.is_empty()
             && self.ledger.claim(draft, request.id, id_hash, |_| false) != Claim::Mine
@@ -46,12 +48,13 @@ impl Engine {
             return None;
         }
         let worker = candidate.worker();
-        record.aim(worker.index, worker.incarnation, need);
-        let Some(version) = slot.take_from(candidate.word, need) else {
+        record.aim(worker.index, worker.incarnation, &need);
+        if !slot.swap_from(candidate.word, less) {
             local.counters.cas_retries.add(1);
             self.ledger.discard(&local.magazine, draft);
             return None;
-        };
+        }
+        let version = less.version();
         if !record.publish(draft.generation(), version, || self.gone(worker)) {
             self.ledger.discard(&local.magazine, draft);
             return None;
@@ -80,7 +83,7 @@ impl Engine {
         let stamp = slot.stamp();
         let fits = stamp.epoch == epoch
             && word.state().takes(ahead)
-            && word.free().minus(&planned.on(index)).fits(need);
+            && fits_beside(word, need, planned.on(index));
         fits.then_some((slot, Candidate { slot: index, stamp, word }))
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::placement::{Free, Policy, Resources, free_share, order};
 use crate::registry::{Shared, Tier, WorkerRef};
-use crate::slots::{Occupant, Stamp, State, Wide, Word};
+use crate::slots::{Need, Occupant, Stamp, State, Wide, Word};
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,16 @@ impl Candidate {
 /// What a batch has planned to take and not taken yet.
 pub(super) trait Planned {
     fn on(&self, slot: u32) -> Resources;
+}
+
+/// Whether a request fits beside what is planned.
+#[inline(always)]
+pub(super) fn fits_beside(word: Word<Wide>, need: &Resources, planned: Resources) -> bool {
+    if planned.is_zero() {
+        word.less(Need::new(need)).is_some()
+    } else {
+        word.free().minus(&planned).fits(need)
+    }
 }
 
 /// Nothing.

@@ -13,7 +13,7 @@ pub use state::State;
 pub(crate) use wide::supported;
 #[cfg(all(slotwise_loom, test))]
 pub(crate) use word::Narrow;
-pub(crate) use word::{Layout, Wide, Word, WordCell};
+pub(crate) use word::{Layout, Need, Wide, Word, WordCell};
 
 use crate::sync::Chunked;
 

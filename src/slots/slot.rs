@@ -208,12 +208,11 @@ impl<L: Layout> Slot<L> {
         Err(Refused::Contended)
     }
 
-    /// One reservation by one swap, from a word that has been read and found to do: state, room and,
-    /// read after it, the stamp. `None`: the slot has changed since. Races as [`Slot::change`].
+    /// One swap, from a word that has been read and found to do: state, room and, read after it, the
+    /// stamp. False: the slot has changed since. Races as [`Slot::change`].
     #[inline(always)]
-    pub(crate) fn take_from(&self, word: Word<L>, need: &Resources) -> Option<u64> {
-        let new = word.minus(need, 1);
-        self.word.compare_exchange(word, new).ok().map(|()| new.version())
+    pub(crate) fn swap_from(&self, word: Word<L>, new: Word<L>) -> bool {
+        self.word.compare_exchange(word, new).is_ok()
     }
 
     /// Gives back what was taken on this incarnation. `None`: that incarnation is gone, and there

@@ -154,6 +154,35 @@ impl WordCell<Narrow> for NarrowCell {
     }
 }
 
+/// What a request needs, laid out as a word's fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Need<L> {
+    bits: u64,
+    /// The highest bit of each field of which something is needed.
+    asked: u64,
+    layout: PhantomData<L>,
+}
+
+impl<L: Layout> Need<L> {
+    /// The highest bit of each amount's field.
+    const TOPS: u64 = L::CPU.place(L::CPU.bias())
+        | L::MEMORY.place(L::MEMORY.bias())
+        | L::GPUS.place(L::GPUS.bias());
+
+    /// All bits below those.
+    const BELOW: u64 = L::CPU.place(L::CPU.bias() - 1)
+        | L::MEMORY.place(L::MEMORY.bias() - 1)
+        | L::GPUS.place(L::GPUS.bias() - 1);
+
+    /// `amount` is within [`Resources::MAX`], so that a field's highest bit is not its own.
+    #[inline(always)]
+    pub(crate) fn new(amount: &Resources) -> Self {
+        let bits = Word::<L>::amount(amount);
+        // Whatever is not zero reaches the highest bit of its field, and no further.
+        Need { bits, asked: (bits + Self::BELOW) & Self::TOPS, layout: PhantomData }
+    }
+}
+
 /// What a slot's word says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word<L> {
@@ -212,6 +241,19 @@ impl<L: Layout> Word<L> {
         debug_assert!(self.free().fits(amount));
         let low = self.low - Self::amount(amount);
         Word { low, version: self.version + changes, layout: PhantomData }
+    }
+
+    /// With `need` taken by one reservation, if it fits, as [`Free::fits`] says: all fields at once,
+    /// by one subtraction.
+    ///
+    /// A field holds its value plus half its range, so its highest bit says that it is not less
+    /// than nothing, before and after. A field can borrow from the next only if it is short itself,
+    /// and then the answer is no whatever the next one says.
+    #[inline(always)]
+    pub(crate) fn less(self, need: Need<L>) -> Option<Self> {
+        let low = self.low.wrapping_sub(need.bits);
+        let word = Word { low, version: self.version.wrapping_add(1), layout: PhantomData };
+        (self.low & low & need.asked == need.asked).then_some(word)
     }
 
     /// With `amount` given back by `changes` reservations. It was taken before, so that it fits.
@@ -285,6 +327,32 @@ mod tests {
             prop_assert_eq!(taken.free(), Free::from(all).minus(&need));
             prop_assert_eq!((taken.state(), taken.version()), (s, 8));
             prop_assert_eq!(taken.plus(&need, 1).free(), Free::from(all));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn all_fields_at_once_are_each_by_itself(
+            f in free(Resources::MAX.cpu, Resources::MAX.memory, Resources::MAX.gpus),
+            near in (-1i64..=1, -1i64..=1, -1i64..=1),
+            asked in (any::<bool>(), any::<bool>(), any::<bool>()),
+            far in (0..=Resources::MAX.cpu, 0..=Resources::MAX.memory, 0..=Resources::MAX.gpus),
+            at_the_edge: bool,
+            s in state(),
+        ) {
+            let max = Resources::MAX;
+            let one = |free: i64, near: i64, far: u64, asked: bool, max: u64| {
+                let n = if at_the_edge { (free + near).clamp(0, max as i64) as u64 } else { far };
+                n * asked as u64
+            };
+            let need = Resources {
+                cpu: one(f.cpu, near.0, far.0, asked.0, max.cpu),
+                memory: one(f.memory, near.1, far.1, asked.1, max.memory),
+                gpus: one(f.gpus, near.2, far.2, asked.2, max.gpus),
+            };
+            let word = Word::<Wide>::new(f, s, 7);
+            let expected = f.fits(&need).then(|| Word::new(f.minus(&need), s, 8));
+            prop_assert_eq!(word.less(Need::new(&need)), expected);
         }
     }
 
