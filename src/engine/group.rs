@@ -43,8 +43,8 @@ impl Engine {
     fn apply_group(&self, local: &Local, group: &Group<'_>) -> Vec<Outcome> {
         let worker = self.find_worker(group.worker);
         let mut steps = Vec::with_capacity(group.ops.len());
-        for op in group.ops {
-            let step = self.prepare(local, worker, op, &steps);
+        while steps.len() < group.ops.len() {
+            let step = self.prepare(local, worker, group.ops, &steps);
             steps.push(step.unwrap_or_else(|error| Step::Settled(Err(error))));
         }
         let wrong = steps.iter().position(|step| matches!(step, Step::Settled(Err(_))));
@@ -59,12 +59,12 @@ impl Engine {
         }
     }
 
-    /// Everything about a step that can be refused before the worker is changed.
+    /// Everything about the next step that can be refused before the worker is changed.
     fn prepare(
         &self,
         local: &Local,
         worker: Option<WorkerRef>,
-        op: &GroupOp<'_>,
+        ops: &[GroupOp<'_>],
         before: &[Step],
     ) -> Result<Step, GroupError> {
         let given =
@@ -83,14 +83,17 @@ impl Engine {
             let holding = self.ledger.pledge(ticket)?;
             Ok(Step::Give(ticket, holding.amount))
         };
-        match op {
+        match &ops[before.len()] {
             GroupOp::Release(ticket) => release(*ticket).map_err(GroupError::Release),
             GroupOp::ReleaseId(id) => {
                 self.ticket_of(id).and_then(release).map_err(GroupError::Release)
             }
             GroupOp::Reserve { id, need } => {
-                let own =
-                    |t| before.iter().any(|s| matches!(s, Step::Take(d, _) if d.ticket() == t));
+                let twice = !id.is_empty()
+                    && ops.iter().zip(before).any(|(op, step)| {
+                        let named = matches!(op, GroupOp::Reserve { id: i, .. } if i == id);
+                        named && !matches!(step, Step::Settled(Err(_)))
+                    });
                 let reserve = || {
                     if id.len() > crate::MAX_ID_LEN {
                         return Err(ReserveError::IdLength { length: id.len() });
@@ -101,12 +104,13 @@ impl Engine {
                     }
                     worker.ok_or(ReserveError::UnknownWorker)?;
                     let hash = if id.is_empty() { 0 } else { seahash::hash(id) };
-                    let held = match self.draft(local, id, hash, own, given)? {
-                        Drafted::Mine(draft) => return Ok(Step::Take(draft, need)),
-                        Drafted::Held(held) => Ok(GroupDone::Reserved(held)),
-                    };
-                    let twice = before.iter().any(|s| matches!(s, Step::Settled(o) if *o == held));
-                    if twice { Err(ReserveError::DuplicateId) } else { Ok(Step::Settled(held)) }
+                    if twice {
+                        return Err(ReserveError::DuplicateId);
+                    }
+                    Ok(match self.draft(local, id, hash, |_| false, given)? {
+                        Drafted::Mine(draft) => Step::Take(draft, need),
+                        Drafted::Held(held) => Step::Settled(Ok(GroupDone::Reserved(held))),
+                    })
                 };
                 reserve().map_err(GroupError::Reserve)
             }
