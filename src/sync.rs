@@ -31,8 +31,9 @@ pub(crate) fn store_load_fence() {
     fence(Ordering::SeqCst);
 }
 
-/// The same where the store was a compare-and-swap: on x86-64 that was a full fence itself, and
-/// only the compiler has to be told.
+/// The same where the store was a compare-and-swap or the like: on x86-64 that was a full fence
+/// itself, and only the compiler has to be told. Also between two loads, which x86-64 keeps in
+/// order.
 #[inline]
 pub(crate) fn store_load_fence_after_swap() {
     #[cfg(all(target_arch = "x86_64", not(all(slotwise_loom, test))))]
@@ -136,6 +137,14 @@ pub(crate) enum Bug {
     PublishWithoutCas,
     /// A moved worker's place is taken without asking for its epoch.
     TakeIgnoresEpoch,
+    /// A hint is lowered without the mark that says so.
+    LowerWithoutMark,
+    /// A hint is lowered without a second look at what it is for.
+    LowerWithoutSecondLook,
+    /// A hint that is set already is not raised further up.
+    RaiseStopsEarly,
+    /// A worker is entered at a place after its word was read for the hints there.
+    LookBeforeSitting,
 }
 
 #[cfg(not(all(slotwise_loom, test)))]

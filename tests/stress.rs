@@ -307,6 +307,59 @@ fn owner_always_finds_its_place() {
     }
 }
 
+/// The same among many: all other places are taken but for those that are given back and taken again
+/// this moment, so that what leads to the owner's place are hints alone. Others come to it by the
+/// same hints, in vain, and lower them while the owner is there.
+#[test]
+fn owner_finds_its_place_among_many() {
+    let seed = seed();
+    let spec = |k: usize| {
+        let priority = (k % 3) as i32;
+        // Too little for others, of a size with what they ask for.
+        let cpu = if k == OWN { 100 } else { 120 };
+        w(&format!("w{k}"), cpu, 1).priority(priority)
+    };
+    const WORKERS: usize = 3_300;
+    const OWN: usize = 1_700;
+    let e = Engine::new(Config::default()).unwrap();
+    for added in e.add_workers((0..WORKERS).map(spec)) {
+        added.unwrap();
+    }
+    let theirs = Request::anonymous(r(120, 1));
+    let tickets: Vec<Ticket> =
+        (1..WORKERS).map(|k| e.reserve(&theirs.hash(k as u64)).expect("room").ticket).collect();
+    let running = AtomicBool::new(true);
+    let owner = || {
+        let _stop = OnExit(|| running.store(false, Ordering::Relaxed));
+        let mut rng = Rng::new(seed);
+        for round in 0..20 * rounds() {
+            let request = Request::anonymous(r(100, 1)).hash(rng.next());
+            let placed = e.reserve(&request).unwrap_or_else(|e| panic!("{round}: {e:?}"));
+            e.release(placed.ticket).expect("held");
+        }
+    };
+    let others = |me: usize| {
+        let mut rng = Rng::new(seed ^ me as u64);
+        let mut mine: Vec<Ticket> = tickets.iter().skip(me - 1).step_by(3).copied().collect();
+        while running.load(Ordering::Relaxed) {
+            let at = rng.below(mine.len());
+            e.release(mine.swap_remove(at)).expect("held");
+            // Its place or another's that is free, or the owner is on the only one left.
+            loop {
+                match e.reserve(&theirs.hash(rng.next())) {
+                    Ok(placed) => break mine.push(placed.ticket),
+                    Err(_) if !running.load(Ordering::Relaxed) => return,
+                    Err(_) => std::thread::yield_now(),
+                }
+            }
+        }
+    };
+    let work = |me| if me == 0 { owner() } else { others(me) };
+    while_working(4, work, std::thread::yield_now);
+    let audit = e.audit();
+    assert!(audit.is_ok(), "{audit:?}");
+}
+
 /// Something that another thread does on the workers around the owner's place.
 fn around_the_owner(e: &Engine, rng: &mut Rng, held: &mut Vec<Ticket>) {
     let name = format!("w{}", rng.below(12));

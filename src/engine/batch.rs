@@ -309,7 +309,7 @@ impl Engine {
         let mut retries = 0;
         let changed = slot.change(&change, &mut retries);
         local.counters.cas_retries.add(retries);
-        share.next_version = changed.ok().map(|last| last - (share.count - 1));
+        share.next_version = changed.ok().map(|c| c.version() - (share.count - 1));
         share.next_version.is_some()
     }
 

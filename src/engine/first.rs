@@ -75,8 +75,7 @@ impl Engine {
         planned: &P,
     ) -> Option<(&Slot, Candidate)> {
         let shared = &self.registry.shared;
-        let Occupant { slot: index, epoch } =
-            local.first_place(shared, selector, need.gpus > 0, hash)?;
+        let Occupant { slot: index, epoch } = local.first_place(shared, selector, need, hash)?;
         let slot = shared.table.get(index)?;
         // The word, then the stamp: see `slots::slot`.
         let word = slot.word();

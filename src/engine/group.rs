@@ -153,7 +153,10 @@ impl Engine {
         let changed = slot.change(&change, &mut retries);
         local.counters.cas_retries.add(retries);
         let refused = match changed {
-            Ok(last) => return Ok(last - count),
+            Ok(changed) => {
+                self.registry.shared.blocks.freed(slot, changed.before, changed.after);
+                return Ok(changed.version() - count);
+            }
             Err(refused) => refused,
         };
         // The first reservation that has no room behind those before it is to blame.

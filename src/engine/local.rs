@@ -10,6 +10,7 @@ use arc_swap::{ArcSwap, Cache};
 use super::batch::Scratch;
 use super::counters::Counters;
 use crate::ledger::Magazine;
+use crate::placement::Resources;
 use crate::registry::{Constraints, Directory, Selector, Shared, Tier};
 use crate::slots::Occupant;
 
@@ -57,8 +58,8 @@ impl Local {
         self.directory.borrow_mut()
     }
 
-    /// Who stands at the place of a selector's first tier that `hash` points to. `None` also where
-    /// the way there is not plain: the selector names GPU types, has no tier, or is unknown.
+    /// Who stands at the place of a selector's first tier that `hash` points to, if a request may
+    /// fit there. `None` also where the way there is not plain: the selector names GPU types, has no tier, or is unknown.
     ///
     /// Most threads ask for one selector again and again, so the tier is kept while the count of
     /// directories that have been shown does not rise. The count is read before the directory, so
@@ -68,9 +69,10 @@ impl Local {
         &self,
         shared: &Shared,
         selector: Selector,
-        gpus: bool,
+        need: &Resources,
         hash: u64,
     ) -> Option<Occupant> {
+        let gpus = need.gpus > 0;
         let shown = shared.shown.get();
         loop {
             if let Some(r) = &*self.recent.borrow()
@@ -78,7 +80,7 @@ impl Local {
                 && r.selector == selector
                 && r.gpus == gpus
             {
-                return r.tier.at(&shared.blocks, hash);
+                return r.tier.at(&shared.blocks, need, hash);
             }
             self.renew_first_tier(shown, selector, gpus)?;
         }

@@ -43,7 +43,7 @@ impl World {
         let slot = &self.slots[at];
         self.ledger.aim(draft, at as u32, slot.stamp().incarnation, &ONE);
         match slot.change(&Change::take(fence, ONE, false), &mut 0) {
-            Ok(version) if self.ledger.publish(draft, version, || self.gone(at)) => {
+            Ok(changed) if self.ledger.publish(draft, changed.version(), || self.gone(at)) => {
                 Ok(draft.ticket())
             }
             Ok(_) => {
@@ -277,7 +277,7 @@ fn gang_against_remove() {
         let take = |at: usize| {
             world.ledger.aim(gang[at], at as u32, world.stamps[at].incarnation, &ONE);
             let change = Change::take(world.fence(at), ONE, false);
-            world.slots[at].change(&change, &mut 0).ok().map(|version| (gang[at], version))
+            world.slots[at].change(&change, &mut 0).ok().map(|c| (gang[at], c.version()))
         };
         let placed = match [take(0), take(1)] {
             [Some(leader), Some(member)] => {
@@ -362,7 +362,8 @@ fn gang_of_used_records() {
         }
         let change =
             Change { count: 2, ..Change::take(world.fence(0), Resources::new(2, 2), false) };
-        assert_eq!(world.slots[0].change(&change, &mut 0), Ok(2));
+        let changed = world.slots[0].change(&change, &mut 0);
+        assert_eq!(changed.map(|c| c.version()), Ok(2));
         assert!(world.ledger.publish_gang([(gang[0], 1), (gang[1], 2)], || world.gone(0)));
         assert_eq!(other.join().unwrap(), 0);
         assert!(gang.iter().all(|draft| world.release(draft.ticket())), "a member is not live");
@@ -423,7 +424,8 @@ fn reserve_elsewhere_against_remove(both: bool) {
         world.ledger.aim(draft, 0, world.stamps[0].incarnation, &ONE);
         world.ledger.aim(draft, 1, world.stamps[1].incarnation, &ONE);
         let taken = world.slots[1].change(&Change::take(world.fence(1), ONE, false), &mut 0);
-        let placed = taken.is_ok_and(|v| world.ledger.publish(draft, v, || world.gone(1)));
+        let placed =
+            taken.is_ok_and(|c| world.ledger.publish(draft, c.version(), || world.gone(1)));
         let lost = other.join().unwrap();
         assert_eq!(lost > 0, placed && both, "lost is what was placed on the second");
         assert!(placed || both, "a worker that stays refused");

@@ -89,6 +89,9 @@ fn rank(wants: u8, known_host: &[u8], w: &WorkerInfo, gpus: bool) -> Option<(usi
     (gpus == (w.total.gpus > 0)).then_some((pool, -(w.priority as i64)))
 }
 
+/// The blocks of a tier, by their numbers.
+type Layout = Vec<Option<(u32, Vec<Option<Occupant>>)>>;
+
 struct World {
     engine: Engine,
     ids: Vec<String>,
@@ -97,7 +100,7 @@ struct World {
 }
 
 impl World {
-    fn tiers(&self, selector: Selector, need: &Resources) -> Vec<Vec<Vec<Option<Occupant>>>> {
+    fn tiers(&self, selector: Selector, need: &Resources) -> Vec<Layout> {
         let mut directory = self.engine.local().directory();
         let view = directory.load().view(selector.0).expect("a selector of this engine");
         view.tiers(need).iter().map(|t| t.layout(&self.engine.registry.shared.blocks)).collect()
@@ -118,7 +121,8 @@ impl World {
         let listed: Vec<Vec<u32>> = tiers
             .iter()
             .map(|tier| {
-                let mut slots: Vec<u32> = tier.iter().flatten().flatten().map(|o| o.slot).collect();
+                let places = tier.iter().flatten().flat_map(|(_, places)| places);
+                let mut slots: Vec<u32> = places.flatten().map(|o| o.slot).collect();
                 slots.sort();
                 slots
             })
@@ -136,8 +140,11 @@ impl World {
             let (free, takes): (Free, bool) = (word.free(), word.state().takes(ahead));
             naive::Worker { index: occupant.slot, free, capacity, takes }
         };
+        let block = |(number, places): &(u32, Vec<Option<Occupant>>)| {
+            (*number, places.iter().map(|p| p.map(worker)).collect())
+        };
         let naive_tiers: Vec<naive::Tier> = (tiers.iter())
-            .map(|tier| tier.iter().map(|b| b.iter().map(|p| p.map(worker)).collect()).collect())
+            .map(|tier| tier.iter().map(|b| b.as_ref().map(block)).collect())
             .collect();
         let chosen = naive::choose(policy, &naive_tiers, &need, hash);
         let request = Request::anonymous(need).policy(policy).hash(hash).ahead(ahead);
@@ -216,4 +223,37 @@ proptest! {
         ops.iter().for_each(|op| world.apply(op));
         prop_assert!(world.engine.audit().is_ok());
     }
+}
+
+/// So many workers that hints have two levels above the blocks, in classes that take their blocks in
+/// turn; nearly all of them full.
+#[test]
+fn the_search_among_many_is_the_naive_policy() {
+    const WORKERS: usize = 40_000;
+    let config = Config { max_workers: WORKERS, ..Config::default() };
+    let engine = Engine::new(config).unwrap();
+    let mut world = World { engine, ids: Vec::new(), tickets: Vec::new(), named: 0 };
+    let spec = |k: usize| {
+        let total = Resources::new(100 + k as u64 % 7 * 50, 100 + k as u64 % 5 * 100);
+        WorkerSpec::new(format!("w{k}"), total).pool(POOLS[k / 40 % 3]).priority((k % 2) as i32)
+    };
+    let workers = world.engine.add_workers((0..WORKERS).map(spec));
+    let mut full: Vec<crate::Ticket> = Vec::new();
+    for (worker, k) in workers.into_iter().zip(0..) {
+        let all = Request::anonymous(spec(k).total);
+        full.push(world.engine.reserve_on(worker.unwrap(), &all, None).unwrap().ticket);
+    }
+    let mut hash = 7u64;
+    for round in 0..400 {
+        hash = crate::placement::order::other(hash);
+        let policy = Policy::ALL[hash as usize % Policy::ALL.len()];
+        let need = Resources::new(100 + (hash >> 8) % 300, 1 + (hash >> 16) % 500);
+        world.ask(policy, need, hash, (hash >> 32) as u8 % 4, false);
+        if round % 2 == 0 {
+            let at = (hash >> 40) as usize % full.len();
+            world.engine.release(full.swap_remove(at)).unwrap();
+        }
+    }
+    assert!(world.engine.audit().is_ok());
+    assert!(world.tickets.len() > 50, "hardly anything was placed");
 }

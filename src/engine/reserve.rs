@@ -228,7 +228,7 @@ impl Engine {
     }
 
     /// Nothing was found: looks again if workers were moving meanwhile, so that a worker that fits
-    /// all the while is found (see `slots::places`), and says why there is none.
+    /// all the while is found (see `slots::blocks`), and says why there is none.
     #[cold]
     #[inline(never)]
     fn walk_again<P: Planned, R>(
@@ -351,7 +351,7 @@ impl Engine {
         if retries > 0 {
             local.counters.cas_retries.add(retries);
         }
-        let version = changed?;
+        let version = changed?.version();
         if self.ledger.publish(draft, version, || self.gone(worker)) {
             return Ok(Reservation { ticket: draft.ticket(), worker, version, existing: false });
         }
@@ -370,11 +370,13 @@ impl Engine {
     ) -> Option<u64> {
         let slot = self.registry.shared.table.get(worker.index)?;
         let mut retries = 0;
-        let version = slot.give(worker.incarnation, amount, count, &mut retries);
+        let changed = slot.give(worker.incarnation, amount, count, &mut retries);
         if retries > 0 {
             local.counters.cas_retries.add(retries);
         }
-        version
+        let changed = changed?;
+        self.registry.shared.blocks.freed(slot, changed.before, changed.after);
+        Some(changed.version())
     }
 }
 

@@ -2,8 +2,8 @@
 //! offers what fits. The naive twin is `placement::naive`; a test holds the two together.
 
 use crate::placement::{Free, Policy, Resources, free_share, order};
-use crate::registry::{Shared, Tier, WorkerRef};
-use crate::slots::{Need, Occupant, Stamp, State, Wide, Word};
+use crate::registry::{NOWHERE, Shared, Tier, WorkerRef};
+use crate::slots::{Columns, Find, Need, Stamp, State, Wide, Word};
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +61,7 @@ pub(super) struct Walk<'a, P> {
     pub(super) planned: &'a P,
     /// Workers looked at.
     pub(super) probes: u64,
-    /// A place was met whose worker has moved on, or is about to come: see `slots::places`.
+    /// A place was met whose worker has moved on, or is about to come: see `slots::blocks`.
     pub(super) stale: bool,
 }
 
@@ -103,10 +103,12 @@ impl<P: Planned> Walk<'_, P> {
         }
     }
 
-    /// The candidate at this place, if it fits, with what is free there.
+    /// The candidate at this place, if it fits, with what is free there. If it does not, the hints
+    /// that led here are lowered.
     #[inline]
-    fn look(&mut self, occupant: Occupant) -> Option<(Candidate, Free)> {
+    fn look(&mut self, find: Find) -> Option<(Candidate, Free)> {
         self.probes += 1;
+        let Find { occupant, place } = find;
         let slot = self.shared.table.get(occupant.slot)?;
         let word = slot.word();
         let stamp = slot.stamp();
@@ -114,12 +116,18 @@ impl<P: Planned> Walk<'_, P> {
             self.stale = true;
             return None;
         }
-        if !word.state().takes(self.query.ahead) {
-            return None;
-        }
         let free = word.free().minus(&self.planned.on(occupant.slot));
-        free.fits(&self.query.need)
-            .then_some((Candidate { slot: occupant.slot, stamp, word }, free))
+        if word.state().takes(self.query.ahead) && free.fits(&self.query.need) {
+            return Some((Candidate { slot: occupant.slot, stamp, word }, free));
+        }
+        if place != NOWHERE {
+            self.shared.blocks.lower(&self.shared.table, place, self.columns(), word.sizes());
+        }
+        None
+    }
+
+    fn columns(&self) -> Columns {
+        Columns::of(&self.query.need)
     }
 
     /// The first that fits, from the hash's place.
@@ -130,7 +138,7 @@ impl<P: Planned> Walk<'_, P> {
         offer: &mut impl FnMut(Candidate) -> Option<R>,
     ) -> Option<R> {
         let (blocks, hash) = (&self.shared.blocks, self.query.hash);
-        tier.probe(blocks, hash, |occupant| offer(self.look(occupant)?.0))
+        tier.search(blocks, self.columns(), hash, |find| offer(self.look(find)?.0))
     }
 
     /// The one with the lowest score of what is left, then the lowest index. Again from the start
@@ -144,8 +152,8 @@ impl<P: Planned> Walk<'_, P> {
         let shared = self.shared;
         loop {
             let mut best: Option<((u64, u32), Candidate)> = None;
-            tier.probe(&shared.blocks, 0, |occupant| {
-                if let Some((candidate, free)) = self.look(occupant) {
+            tier.search(&shared.blocks, self.columns(), 0, |find| {
+                if let Some((candidate, free)) = self.look(find) {
                     let key = (score(self.left(free), self.weights(candidate)), candidate.slot);
                     if best.is_none_or(|(lowest, _)| key < lowest) {
                         best = Some((key, candidate));
@@ -168,7 +176,7 @@ impl<P: Planned> Walk<'_, P> {
         let shared = self.shared;
         let hashes = [self.query.hash, order::other(self.query.hash)];
         let [one, other] = hashes.map(|hash| {
-            let (candidate, free) = tier.probe(&shared.blocks, hash, |o| Some(self.look(o)))??;
+            let (candidate, free) = self.look(tier.meet(&shared.blocks, hash)?)?;
             let share = free_share(self.left(free), self.weights(candidate));
             Some(((u64::MAX - share, candidate.slot), candidate))
         });

@@ -55,7 +55,7 @@ impl Tally {
 pub(super) fn refusal(shared: &Shared, tiers: &[Tier], query: &Query) -> Refusal {
     let mut tally = Tally::default();
     for tier in tiers {
-        tier.probe(&shared.blocks, 0, |occupant| {
+        tier.each(&shared.blocks, |occupant| {
             if let Some(slot) = shared.table.get(occupant.slot) {
                 let word = slot.word();
                 if slot.stamp().epoch == occupant.epoch && registered(word) {
@@ -63,7 +63,6 @@ pub(super) fn refusal(shared: &Shared, tiers: &[Tier], query: &Query) -> Refusal
                     tally.add(&word.free(), &slot.capacity(), &query.need, takes);
                 }
             }
-            None::<()>
         });
     }
     let all = shared.workers.get() as u32;

@@ -40,9 +40,10 @@ const CELLS: usize = 7;
 #[cfg(all(slotwise_loom, test))]
 const CELLS: usize = 2;
 
-/// Buckets that one id may spread over.
+/// Buckets that one id may spread over: so many that a table which is as full as it may be has room
+/// in every such stretch. With 8, one of a million ids found none.
 #[cfg(not(all(slotwise_loom, test)))]
-const REACH: u64 = 8;
+const REACH: u64 = 32;
 #[cfg(all(slotwise_loom, test))]
 const REACH: u64 = 2;
 
@@ -329,7 +330,7 @@ mod tests {
 
     #[test]
     fn ids_that_share_a_bucket_spill_and_are_found() {
-        let index = IdIndex::new(64);
+        let index = IdIndex::new(4 * REACH as usize);
         // Entry n carries "id" n; all with the same hash.
         let same = |wanted: u32| move |n: u32| (n == wanted).then_some(n);
         let spots: Vec<Spot> = (0..CELLS as u32 * REACH as u32)
@@ -346,6 +347,19 @@ mod tests {
         index.remove(spots[20]);
         assert_eq!(index.find(5, same(20)), None);
         assert!(matches!(index.insert(5, 1000, same(1000)), Insert::Mine(_)));
+    }
+
+    /// Just below a power of two the buckets are as full as they get.
+    #[test]
+    fn as_many_ids_as_it_is_for() {
+        for capacity in [1, 3, 4, 5, 31, 1000, 65_000, 1_000_000] {
+            let index = IdIndex::new(capacity);
+            for n in 0..capacity as u32 {
+                let hash = seahash::hash(format!("{n:036x}").as_bytes());
+                let entered = index.insert(hash, n, |_| None::<()>);
+                assert!(matches!(entered, Insert::Mine(_)), "{n} of {capacity}: {entered:?}");
+            }
+        }
     }
 
     #[test]

@@ -15,8 +15,11 @@ pub struct Worker {
     pub takes: bool,
 }
 
-/// The places of workers of equal rank: blocks of the places used so far, holes included.
-pub type Tier = Vec<Vec<Option<Worker>>>;
+/// A block: its number, and its places used so far, holes included.
+pub type Block = (u32, Vec<Option<Worker>>);
+
+/// The places of workers of equal rank: blocks in the order in which they came, or holes.
+pub type Tier = Vec<Option<Block>>;
 
 /// The worker that `policy` gives the request, among tiers in order of rank.
 pub fn choose(policy: Policy, tiers: &[Tier], need: &Resources, hash: u64) -> Option<u32> {
@@ -34,9 +37,9 @@ fn choose_in(policy: Policy, tier: &Tier, need: &Resources, hash: u64) -> Option
         Policy::TightestFit => all.into_iter().min_by_key(|w| (left(w), w.index)),
         Policy::Spread => all.into_iter().min_by_key(|w| (u64::MAX - left(w), w.index)),
         Policy::PowerOfTwo => {
-            let first = |hash| round_from(tier, hash).first().copied().filter(fits);
+            let met = |hash| home(tier, hash)?.into_iter().next().filter(fits);
             let mut two: Vec<Worker> =
-                [hash, order::other(hash)].into_iter().filter_map(first).collect();
+                [hash, order::other(hash)].into_iter().filter_map(met).collect();
             two.sort_by_key(|w| (u64::MAX - left(w), w.index));
             two.append(&mut all);
             two.first().copied()
@@ -44,12 +47,30 @@ fn choose_in(policy: Policy, tier: &Tier, need: &Resources, hash: u64) -> Option
     }
 }
 
-/// All workers of the tier, from the place that `hash` points to and round to it.
+/// The block that `hash` points to, or past a hole the next, and the place in it.
+fn start(tier: &Tier, hash: u64) -> Option<(&Block, usize)> {
+    let first = order::start(hash, tier.len() as u32) as usize;
+    let block = tier[first..].iter().chain(&tier[..first]).flatten().next()?;
+    Some((block, order::start(order::second(hash), block.1.len() as u32) as usize))
+}
+
+/// The workers of a block, from a place on and round to it.
+fn round(block: &Block, from: usize) -> impl Iterator<Item = Worker> {
+    let (before, after) = block.1.split_at(from.min(block.1.len()));
+    after.iter().chain(before).flatten().copied()
+}
+
+/// The workers of the block that `hash` points to, from the place that it points to.
+fn home(tier: &Tier, hash: u64) -> Option<Vec<Worker>> {
+    let (block, from) = start(tier, hash)?;
+    Some(round(block, from).collect())
+}
+
+/// All workers of the tier: the block that `hash` points to, then the others by their numbers from
+/// there on and round, each from the same place.
 fn round_from(tier: &Tier, hash: u64) -> Vec<Worker> {
-    let block = order::start(hash, tier.len() as u32) as usize;
-    let Some(first) = tier.get(block) else { return Vec::new() };
-    let at = order::start(order::second(hash), first.len() as u32) as usize;
-    let mut places: Vec<Option<Worker>> = tier.concat();
-    places.rotate_left(tier[..block].iter().map(Vec::len).sum::<usize>() + at);
-    places.into_iter().flatten().collect()
+    let Some((first, from)) = start(tier, hash) else { return Vec::new() };
+    let mut blocks: Vec<&Block> = tier.iter().flatten().collect();
+    blocks.sort_by_key(|(number, _)| (*number < first.0, *number));
+    blocks.into_iter().flat_map(|block| round(block, from)).collect()
 }

@@ -22,13 +22,14 @@ use parking_lot::Mutex;
 
 pub use constraints::{Constraints, Selector, SelectorError};
 pub use name::Name;
-pub(crate) use views::{Directory, Facts, Tier};
+pub(crate) use views::{Directory, Facts, NOWHERE, Tier};
 pub use worker::{WorkerError, WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate};
 pub(crate) use writer::Signal;
 use writer::Writer;
 
 use crate::ledger::{Header, IdIndex, Plate};
-use crate::slots::{Blocks, Count, State, Table};
+use crate::placement::Resources;
+use crate::slots::{Blocks, Count, Stamp, State, Table, Wide, Word};
 use crate::sync::Chunked;
 
 /// Longest name of a pool, label, tenant, machine or GPU type, in bytes.
@@ -43,6 +44,14 @@ pub(crate) struct Limits {
     pub(crate) workers: usize,
     pub(crate) selectors: usize,
     pub(crate) gpu_separation: bool,
+}
+
+impl Limits {
+    /// A block that is open has a worker on it, and one more may be opened before a worker that
+    /// moves has left its own.
+    fn blocks(&self) -> usize {
+        self.workers + 1
+    }
 }
 
 /// What readers share with the writer.
@@ -63,6 +72,21 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// As [`crate::slots::Slot::revise`], and raises the hints that it may have left too low. Under
+    /// the lock.
+    fn revise(
+        &self,
+        slot: u32,
+        capacity: Resources,
+        state: State,
+        moved: Option<Stamp>,
+    ) -> Word<Wide> {
+        let slot = self.table.open(slot);
+        let word = slot.revise(capacity, state, moved);
+        self.blocks.raise_all(slot);
+        word
+    }
+
     fn carrier(&self, slot: u32, id: &[u8]) -> Option<(u32, Header)> {
         Some((slot, self.plates.get(slot as usize)?.carries(id)?))
     }
@@ -102,9 +126,7 @@ impl Registry {
         let registry = Registry {
             shared: Shared {
                 table: Table::new(limits.workers),
-                // A block that is open has a worker on it, and one more may be opened before a
-                // worker that moves has left its own.
-                blocks: Blocks::new(limits.workers + 1),
+                blocks: Blocks::new(limits.blocks()),
                 moves: Count::default(),
                 workers: Count::default(),
                 directory: Arc::default(),

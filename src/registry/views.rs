@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::classes::ClassTraits;
 use super::{Constraints, Name};
 use crate::placement::{Mismatch, Rank, Resources, Wanted, order};
-use crate::slots::{Blocks, Occupant, Ring, Stamp};
+use crate::slots::{Blocks, Columns, Find, Occupant, Ring, Stamp};
 
 /// Workers of equal rank.
 #[derive(Clone)]
@@ -17,42 +17,66 @@ pub(crate) enum Tier {
     List(Arc<[Occupant]>),
 }
 
+/// Where one stands who was looked up: in no block, so that no hint leads there.
+pub(crate) const NOWHERE: u32 = u32::MAX;
+
 impl Tier {
-    /// Every occupant once, in order, from where `hash` points and round to there, until `visit`
-    /// returns something.
+    /// Whoever may fit a request, in order from where `hash` points and round to there, until
+    /// `visit` returns something.
     #[inline]
-    pub(crate) fn probe<R>(
+    pub(crate) fn search<R>(
         &self,
         blocks: &Blocks,
+        columns: Columns,
         hash: u64,
-        mut visit: impl FnMut(Occupant) -> Option<R>,
+        mut visit: impl FnMut(Find) -> Option<R>,
     ) -> Option<R> {
         match self {
-            Tier::Ring(ring) => ring.probe(blocks, hash, visit),
+            Tier::Ring(ring) => ring.search(blocks, columns, hash, visit),
             Tier::List(list) => {
                 let from = order::start(order::second(hash), list.len() as u32) as usize;
-                list[from..].iter().chain(&list[..from]).find_map(|&occupant| visit(occupant))
+                let all = list[from..].iter().chain(&list[..from]);
+                all.copied().find_map(|occupant| visit(Find { occupant, place: NOWHERE }))
             }
         }
     }
 
-    /// The occupant of the very place that `hash` points to.
-    #[inline(always)]
-    pub(crate) fn at(&self, blocks: &Blocks, hash: u64) -> Option<Occupant> {
+    /// Every occupant once.
+    pub(crate) fn each(&self, blocks: &Blocks, visit: impl FnMut(Occupant)) {
         match self {
-            Tier::Ring(ring) => ring.at(blocks, hash),
+            Tier::Ring(ring) => ring.each(blocks, visit),
+            Tier::List(list) => list.iter().copied().for_each(visit),
+        }
+    }
+
+    /// The occupant of the very place that `hash` points to, if a request may fit there.
+    #[inline(always)]
+    pub(crate) fn at(&self, blocks: &Blocks, need: &Resources, hash: u64) -> Option<Occupant> {
+        match self {
+            Tier::Ring(ring) => ring.at(blocks, need, hash),
             Tier::List(list) => {
                 list.get(order::start(order::second(hash), list.len() as u32) as usize).copied()
             }
         }
     }
 
+    /// The first occupant from there on, whether the request fits or not.
+    pub(crate) fn meet(&self, blocks: &Blocks, hash: u64) -> Option<Find> {
+        match self {
+            Tier::Ring(ring) => ring.meet(blocks, hash),
+            Tier::List(list) => {
+                let at = order::start(order::second(hash), list.len() as u32) as usize;
+                list.get(at).map(|&occupant| Find { occupant, place: NOWHERE })
+            }
+        }
+    }
+
     /// The blocks of places as they are.
     #[cfg(all(test, not(slotwise_loom)))]
-    pub(crate) fn layout(&self, blocks: &Blocks) -> Vec<Vec<Option<Occupant>>> {
+    pub(crate) fn layout(&self, blocks: &Blocks) -> Vec<Option<(u32, Vec<Option<Occupant>>)>> {
         match self {
             Tier::Ring(ring) => ring.layout(blocks),
-            Tier::List(list) => vec![list.iter().copied().map(Some).collect()],
+            Tier::List(list) => vec![Some((0, list.iter().copied().map(Some).collect()))],
         }
     }
 }

@@ -196,14 +196,14 @@ impl Writer {
             let entry = self.entries.get_mut(&slot).expect("found by id");
             (entry.total, entry.set_aside) = (new.total, new.set_aside);
             let (capacity, state) = (entry.capacity(), entry.state());
-            let word = shared.table.open(slot).revise(capacity, state, None);
+            let word = shared.revise(slot, capacity, state, None);
             return Ok(self.info_at(slot, word));
         }
         let word = self.move_to(shared, slot, new);
         Ok(self.info_at(slot, word))
     }
 
-    /// Gives a worker other attributes. See step 3 of the protocol in `slots::places`.
+    /// Gives a worker other attributes. See step 3 of the protocol in `slots::blocks`.
     fn move_to(&mut self, shared: &Shared, slot: u32, new: WorkerSpec) -> Word<Wide> {
         let old_stamp = self.entries[&slot].stamp;
         let mut lookers = self.lookers(slot);
@@ -230,7 +230,7 @@ impl Writer {
         self.show(shared);
         self.state_facts(shared, slot);
         shared.moves.rise();
-        let word = shared.table.open(slot).revise(capacity, state, Some(stamp));
+        let word = shared.revise(slot, capacity, state, Some(stamp));
         shared.moves.rise();
         self.rise_from(shared, slot, old_seat);
         for &selector in &lookers {
@@ -284,11 +284,10 @@ impl Writer {
             Signal::Drain => entry.draining = true,
         }
         let (capacity, state) = (entry.capacity(), entry.state());
-        let slot_itself = shared.table.open(slot);
         let word = if state == before {
-            slot_itself.word()
+            shared.table.open(slot).word()
         } else {
-            slot_itself.revise(capacity, state, None)
+            shared.revise(slot, capacity, state, None)
         };
         Ok(self.info_at(slot, word))
     }
@@ -397,7 +396,8 @@ impl Writer {
             self.join_tiers(class);
         }
         let (seat, change) = self.classes.sit(&shared.blocks, class, slot);
-        shared.blocks.put(seat.place, Occupant { slot, epoch });
+        let itself = shared.table.open(slot);
+        shared.blocks.put(seat.place, Occupant { slot, epoch }, itself);
         if let BlockChange::Opened(block) = change {
             for (selector, gpus, rank) in self.classes.get(class).part_of.clone() {
                 self.push_block(selector, gpus, rank, block);
@@ -408,7 +408,7 @@ impl Writer {
 
     /// Leaves a seat.
     fn rise_from(&mut self, shared: &Shared, slot: u32, seat: Seat) {
-        shared.blocks.clear(seat.place);
+        shared.blocks.clear(seat.place, shared.table.open(slot));
         let stays = self.entries.get(&slot).is_some_and(|e| e.seat.class == seat.class);
         if let BlockChange::Emptied(block) = self.classes.leave(seat, slot, stays) {
             for (selector, gpus, rank) in self.classes.get(seat.class).part_of.clone() {
@@ -441,11 +441,12 @@ impl Writer {
     }
 
     pub(super) fn push_block(&mut self, selector: u32, gpus: usize, rank: Rank, block: BlockRef) {
+        let blocks = self.limits.blocks();
         let selected = &mut self.selected[selector as usize];
         let mut new = false;
         let (ring, holes) = selected.rings[gpus].entry(rank).or_insert_with(|| {
             new = true;
-            (Arc::new(Ring::new()), 0)
+            (Arc::new(Ring::new(blocks)), 0)
         });
         ring.push(block, *holes > 0);
         *holes = holes.saturating_sub(1);

@@ -1,19 +1,26 @@
 //! The truth about capacity: a slot for each worker, changed by compare-and-swap, and the places
 //! at which probes meet them.
 
-mod places;
+mod blocks;
+mod hints;
+mod ring;
 mod slot;
 mod state;
 mod wide;
 mod word;
 
-pub(crate) use places::{BLOCK, BlockRef, Blocks, Count, Occupant, Place, Ring};
+pub(crate) use blocks::{BLOCK, BlockRef, Blocks, Count, Occupant, Place};
+pub(crate) use hints::Columns;
+pub(crate) use ring::{Find, Ring};
 pub(crate) use slot::{Change, Fence, Refused, Slot, Stamp};
 pub use state::State;
 pub(crate) use wide::supported;
 #[cfg(all(slotwise_loom, test))]
 pub(crate) use word::Narrow;
 pub(crate) use word::{Layout, Need, Wide, Word, WordCell};
+
+#[cfg(all(slotwise_loom, test))]
+mod loom_tests;
 
 use crate::sync::Chunked;
 

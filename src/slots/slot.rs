@@ -24,7 +24,7 @@
 
 use super::{Layout, State, Wide, Word, WordCell};
 use crate::placement::{Dimension, Free, Resources};
-use crate::sync::{AtomicU64, Bug, Ordering, bug};
+use crate::sync::{AtomicU64, Bug, Ordering, bug, store_load_fence_after_swap};
 
 /// Swaps that one operation tries on one slot before it says that it is contended. Each failure
 /// is another thread's success, so that this bounds one caller's wait, not the engine's progress.
@@ -96,6 +96,20 @@ impl Change {
     }
 }
 
+/// A change that was made: the word before and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Changed<L> {
+    pub(crate) before: Word<L>,
+    pub(crate) after: Word<L>,
+}
+
+impl<L: Layout> Changed<L> {
+    /// The version that it made.
+    pub(crate) fn version(self) -> u64 {
+        self.after.version()
+    }
+}
+
 /// Why a change was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused<L> {
@@ -121,6 +135,9 @@ pub(crate) struct Slot<L: Layout = Wide> {
     capacity: AtomicU64,
     /// 2^40 / capacity, by dimension: shares without dividing on the way to a placement.
     weights: [AtomicU64; 3],
+    /// The numbers of the places where it stands, plus one: one place, or two while it moves.
+    /// Written under the registry's lock.
+    places: AtomicU64,
 }
 
 impl<L: Layout> Default for Slot<L> {
@@ -130,6 +147,7 @@ impl<L: Layout> Default for Slot<L> {
             stamp: AtomicU64::new(0),
             capacity: AtomicU64::new(0),
             weights: [const { 0 }; 3].map(AtomicU64::new),
+            places: AtomicU64::new(0),
         }
     }
 }
@@ -158,14 +176,40 @@ impl<L: Layout> Slot<L> {
         [0, 1, 2].map(|d| self.weights[d].load(Ordering::Relaxed))
     }
 
-    /// Makes the change, or says why not. Returns the version that it made, and counts the swaps
-    /// that other changes came before.
+    /// The places where it stands. Read after a change of the word, to raise the hints there: who
+    /// enters it at a place does so before reading the word for the hints of that place.
+    pub(crate) fn places(&self) -> impl Iterator<Item = u32> {
+        store_load_fence_after_swap();
+        let places = self.places.load(Ordering::Acquire);
+        [places as u32, (places >> 32) as u32].into_iter().filter_map(|place| place.checked_sub(1))
+    }
+
+    /// Stands at this place, too. Under the registry's lock.
+    pub(crate) fn sit(&self, place: u32) {
+        let places = self.places.load(Ordering::Relaxed);
+        let place = (place as u64 + 1) << if places == 0 { 0 } else { 32 };
+        self.places.store(places | place, Ordering::Release);
+    }
+
+    /// Stands there no more. Under the registry's lock.
+    pub(crate) fn rise(&self, place: u32) {
+        let places = self.places.load(Ordering::Relaxed);
+        let others = [places & u32::MAX as u64, places >> 32];
+        let left = others.into_iter().filter(|&other| other != place as u64 + 1);
+        self.places.store(left.fold(0, |all, other| all | other), Ordering::Release);
+    }
+
+    /// Makes the change, or says why not. Counts the swaps that other changes came before.
     ///
     /// Races with: any other change (one swap fails and decides anew on what the other left);
     /// a cordon in [`Slot::revise`] (the state is in the word: after it, the swap fails and the
     /// new state refuses); a removal or a move (by the stamp, see the protocol).
     #[inline]
-    pub(crate) fn change(&self, change: &Change, retries: &mut u64) -> Result<u64, Refused<L>> {
+    pub(crate) fn change(
+        &self,
+        change: &Change,
+        retries: &mut u64,
+    ) -> Result<Changed<L>, Refused<L>> {
         self.change_from(self.word.load(), change, retries)
     }
 
@@ -177,7 +221,7 @@ impl<L: Layout> Slot<L> {
         mut word: Word<L>,
         change: &Change,
         retries: &mut u64,
-    ) -> Result<u64, Refused<L>> {
+    ) -> Result<Changed<L>, Refused<L>> {
         for _ in 0..MAX_RETRIES {
             if !change.fence.holds(self.stamp()) || word.state() == State::Removed {
                 return Err(Refused::Stale);
@@ -197,10 +241,10 @@ impl<L: Layout> Slot<L> {
             #[cfg(all(slotwise_loom, test))]
             if bug(Bug::TakeWithoutCas) {
                 self.word.store(new);
-                return Ok(new.version());
+                return Ok(Changed { before: word, after: new });
             }
             match self.word.compare_exchange(word, new) {
-                Ok(()) => return Ok(new.version()),
+                Ok(()) => return Ok(Changed { before: word, after: new }),
                 Err(now) => word = now,
             }
             *retries += 1;
@@ -228,7 +272,7 @@ impl<L: Layout> Slot<L> {
         amount: &Resources,
         count: u64,
         retries: &mut u64,
-    ) -> Option<u64> {
+    ) -> Option<Changed<L>> {
         let mut word = self.word.load();
         loop {
             let gone = self.stamp().incarnation != incarnation || word.state() == State::Removed;
@@ -237,7 +281,7 @@ impl<L: Layout> Slot<L> {
             }
             let new = word.plus(amount, count);
             match self.word.compare_exchange(word, new) {
-                Ok(()) => return Some(new.version()),
+                Ok(()) => return Some(Changed { before: word, after: new }),
                 Err(now) => word = now,
             }
             *retries += 1;
@@ -320,11 +364,11 @@ mod tests {
         let stamp = slot.register(Resources::new(1000, 1000), State::Ready);
         let fence = Fence::Incarnation(stamp.incarnation);
         let take = |n| slot.change(&Change::take(fence, Resources::new(n, n), false), &mut 0);
-        assert_eq!(take(800), Ok(1));
+        assert_eq!(take(800).map(Changed::version), Ok(1));
         assert_eq!(slot.revise(Resources::new(500, 500), State::Ready, None).free().cpu, -300);
         assert_eq!(take(1), Err(Refused::Short));
         slot.give(stamp.incarnation, &Resources::new(800, 800), 1, &mut 0);
-        assert_eq!(take(500), Ok(4));
+        assert_eq!(take(500).map(Changed::version), Ok(4));
     }
 
     #[test]
@@ -337,6 +381,6 @@ mod tests {
         assert_eq!(take(Fence::Epoch(first.epoch)), Err(Refused::Stale));
         assert_eq!(take(Fence::Incarnation(first.incarnation)), Err(Refused::Stale));
         assert_eq!(slot.give(first.incarnation, &Resources::new(1, 1), 1, &mut 0), None);
-        assert_eq!(take(Fence::Epoch(second.epoch)), Ok(3));
+        assert_eq!(take(Fence::Epoch(second.epoch)).map(Changed::version), Ok(3));
     }
 }

@@ -21,8 +21,9 @@
 use core::marker::PhantomData;
 
 use super::State;
+use super::hints::Sizes;
 use super::wide::WideCell;
-use crate::placement::{Free, Resources};
+use crate::placement::{Dimension, Free, Resources};
 #[cfg(test)]
 use crate::sync::{AtomicU64, Ordering};
 
@@ -230,6 +231,27 @@ impl<L: Layout> Word<L> {
         self.version
     }
 
+    /// How much is free for requests, in powers of two; nothing in a state that takes none.
+    pub(crate) fn sizes(self) -> Sizes {
+        if !self.state().takes(true) {
+            return [0; 3];
+        }
+        let free = self.free().available();
+        Dimension::ALL.map(|d| u64::BITS - free.get(d).leading_zeros())
+    }
+
+    /// Whether there is no size that this one reaches and `before` did not, as far as can be said
+    /// quickly: all fields keep their highest bit, and their sign.
+    #[inline(always)]
+    pub(crate) fn as_large_as(self, before: Self) -> bool {
+        let (tops, below) = (Need::<L>::TOPS, Need::<L>::BELOW);
+        let (differ, both) = (self.low ^ before.low, self.low & before.low);
+        // Two numbers have the same highest bit if what they share is not less than what they do
+        // not; compared in all fields at once, the sign's bit as the guard between them.
+        let compared = (both | tops) - (differ & below);
+        compared & !differ & tops == tops
+    }
+
     #[inline]
     fn amount(amount: &Resources) -> u64 {
         L::CPU.place(amount.cpu) | L::MEMORY.place(amount.memory) | L::GPUS.place(amount.gpus)
@@ -353,6 +375,32 @@ mod tests {
             let word = Word::<Wide>::new(f, s, 7);
             let expected = f.fits(&need).then(|| Word::new(f.minus(&need), s, 8));
             prop_assert_eq!(word.less(Need::new(&need)), expected);
+        }
+    }
+
+    proptest! {
+        /// No size is reached that was not, or it is said that there may be one.
+        #[test]
+        fn sizes_that_are_reached_are_noticed(
+            f in free(Resources::MAX.cpu, Resources::MAX.memory, Resources::MAX.gpus),
+            shift in 0u32..24,
+            amount in (0..=Resources::MAX.cpu, 0..=Resources::MAX.memory, 0..=Resources::MAX.gpus),
+        ) {
+            let small = Resources {
+                cpu: amount.0 >> shift,
+                memory: amount.1 >> shift,
+                gpus: amount.2 >> shift.min(7),
+            };
+            let after = Word::<Wide>::new(f, State::Ready, 1);
+            let less = f.minus(&small);
+            let least = [Resources::MAX.cpu, Resources::MAX.memory, Resources::MAX.gpus];
+            prop_assume!(Dimension::ALL.iter().zip(least).all(|(&d, m)| less.get(d) >= -(m as i64)));
+            let before = Word::<Wide>::new(less, State::Ready, 0);
+            if f.deficit().is_zero() && less.deficit().is_zero() {
+                prop_assert_eq!(after.as_large_as(before), after.sizes() == before.sizes());
+            } else if after.as_large_as(before) {
+                prop_assert!((0..3).all(|d| after.sizes()[d] <= before.sizes()[d]));
+            }
         }
     }
 
