@@ -6,12 +6,12 @@
 
 mod baseline;
 mod common;
+#[allow(dead_code, reason = "the other benchmarks use the rest")]
 mod report;
+mod unit;
 
 use std::hash::RandomState;
-use std::hint::black_box;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use slotwise::Resources;
 
@@ -19,27 +19,10 @@ use baseline::{MutexVec, MutexVecMap};
 use common::{
     ById, ByTicket, CLUSTER, Embedded, HEAVY, LIGHT, Scheduler, jobs, jobs_per_thread, steady,
 };
-use report::{Options, Row};
+use report::{Options, Row, Unit};
+use unit::{BARE, bare_pairs};
 
 const BATCH: usize = 64;
-const BARE: &str = "bare pair";
-
-/// The unit: load and CAS down, load and CAS up, on a word that nobody else touches.
-fn bare_pairs(pairs: usize) -> Duration {
-    let word = AtomicU64::new(u64::MAX);
-    let word = black_box(&word);
-    let step = |change: fn(u64) -> u64| {
-        let seen = word.load(Ordering::Acquire);
-        let swap = word.compare_exchange(seen, change(seen), Ordering::AcqRel, Ordering::Relaxed);
-        swap.expect("nobody else is here");
-    };
-    let start = Instant::now();
-    for _ in 0..pairs {
-        step(|free| free - 1);
-        step(|free| free + 1);
-    }
-    start.elapsed()
-}
 
 /// Every thread keeps its share of `live` reservations and replaces them, oldest first.
 fn steady_row<S: Embedded>(
@@ -95,6 +78,6 @@ fn main() {
         batch_row::<MutexVecMap<foldhash::fast::RandomState>>(),
     ]);
     report::interleave(&mut rows, &options);
-    let units = [BARE, MutexVec::NAME, MutexVecMap::<RandomState>::NAME];
-    report::print("Reserve and release, 20 workers", &rows, &units, &options);
+    let units = [BARE, MutexVec::NAME, MutexVecMap::<RandomState>::NAME].map(Unit::cost);
+    report::table("Reserve and release, 20 workers", &rows, &units, &options).print(&options);
 }

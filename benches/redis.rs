@@ -7,6 +7,7 @@
 mod baseline;
 #[allow(dead_code, reason = "the other benchmarks use the rest")]
 mod common;
+#[allow(dead_code, reason = "the other benchmarks use the rest")]
 mod report;
 
 use std::hash::RandomState;
@@ -25,7 +26,7 @@ use tempfile::TempDir;
 
 use baseline::MutexVecMap;
 use common::{ById, CLUSTER, Embedded, Job, LIGHT, Scheduler, TOTAL, jobs_per_thread, steady};
-use report::{Options, Row};
+use report::{Options, Row, Unit};
 
 const LIVE: usize = 16;
 const SCENARIO: &str = "20 workers, 1 client";
@@ -381,6 +382,7 @@ fn main() -> io::Result<()> {
         row(ReadAll::new(server.connect())),
     ];
     report::interleave(&mut rows, &options);
-    report::print("Reserve and release beside Redis", &rows, &[ById::NAME], &options);
+    let units = [Unit::cost(ById::NAME)];
+    report::table("Reserve and release beside Redis", &rows, &units, &options).print(&options);
     Ok(())
 }

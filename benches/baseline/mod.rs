@@ -12,21 +12,26 @@ use parking_lot::Mutex;
 use slotwise::{Resources, State};
 
 /// One worker: what the scan reads, and the version that a journal would be ordered by.
-struct Worker {
+pub struct Worker {
     free: Resources,
     pool: u32,
     state: State,
     version: u64,
 }
 
-fn workers(free: &[Resources], pool: u32) -> Vec<Worker> {
+pub fn workers(free: &[Resources], pool: u32) -> Vec<Worker> {
     free.iter().map(|&free| Worker { free, pool, state: State::Ready, version: 0 }).collect()
 }
 
-/// First fit: takes `need` from the first worker that has it and says which it was.
-fn take(workers: &mut [Worker], pool: u32, need: &Resources) -> Option<u32> {
+/// First fit: the first worker that has `need`.
+pub fn find(workers: &[Worker], pool: u32, need: &Resources) -> Option<usize> {
     let fits = |w: &Worker| w.state == State::Ready && w.pool == pool && need.fits_in(&w.free);
-    let index = workers.iter().position(fits)?;
+    workers.iter().position(fits)
+}
+
+/// Takes `need` from the first worker that has it and says which it was.
+pub fn take(workers: &mut [Worker], pool: u32, need: &Resources) -> Option<u32> {
+    let index = find(workers, pool, need)?;
     let worker = &mut workers[index];
     worker.free.cpu -= need.cpu;
     worker.free.memory -= need.memory;
@@ -35,7 +40,7 @@ fn take(workers: &mut [Worker], pool: u32, need: &Resources) -> Option<u32> {
     Some(index as u32)
 }
 
-fn give(workers: &mut [Worker], index: u32, amount: &Resources) {
+pub fn give(workers: &mut [Worker], index: u32, amount: &Resources) {
     let worker = &mut workers[index as usize];
     worker.free.cpu += amount.cpu;
     worker.free.memory += amount.memory;

@@ -27,7 +27,7 @@ pub const HEAVY: [Resources; 3] =
     [Resources::new(800, 2_048), Resources::new(1_600, 4_096), Resources::new(2_400, 6_144)];
 
 /// The pool that all workers belong to and all jobs ask for, as the baselines number it.
-const POOL: u32 = 0;
+pub const POOL: u32 = 0;
 
 /// One container to place.
 pub struct Job {
@@ -35,22 +35,28 @@ pub struct Job {
     pub id: String,
     pub need: Resources,
     /// Where its probe starts when it has no id: what a host would keep of a function or image.
-    hash: u64,
+    pub hash: u64,
+}
+
+/// SplitMix64 (Steele, Lea and Flood 2014): cheap enough to draw from between two timed calls.
+pub struct Random(pub u64);
+
+impl Random {
+    #[inline]
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
 }
 
 /// `count` jobs of mixed sizes, the same ones for the same seed; other seeds give other ids.
 pub fn jobs(seed: u64, count: usize, sizes: &[Resources]) -> Vec<Job> {
-    // SplitMix64 (Steele, Lea and Flood 2014).
-    let mut state = seed << 32;
-    let mut random = || {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    };
+    let mut random = Random(seed << 32);
     (0..count)
         .map(|_| {
-            let (a, b, hash) = (random(), random(), random());
+            let (a, b, hash) = (random.draw(), random.draw(), random.draw());
             let id = format!(
                 "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
                 a >> 32,
@@ -59,7 +65,7 @@ pub fn jobs(seed: u64, count: usize, sizes: &[Resources]) -> Vec<Job> {
                 b >> 48,
                 b & 0xffff_ffff_ffff
             );
-            Job { id, need: sizes[random() as usize % sizes.len()], hash }
+            Job { id, need: sizes[random.draw() as usize % sizes.len()], hash }
         })
         .collect()
 }
@@ -89,13 +95,13 @@ pub trait Embedded: Scheduler + 'static {
     fn batches<'a>(&'a self, jobs: &'a [Job]) -> impl FnMut() + 'a;
 }
 
-const REFUSED: &str = "the benchmarks ask for less than there is";
+pub const REFUSED: &str = "the benchmarks ask for less than there is";
 
 /// The engine, reservations named by ticket alone.
-pub struct ByTicket(Engine);
+pub struct ByTicket(pub Engine);
 
 /// The engine, reservations named by id.
-pub struct ById(Engine);
+pub struct ById(pub Engine);
 
 /// What is not free is set aside, so that every scheduler starts from the same picture.
 fn engine(free: &[Resources]) -> Engine {
