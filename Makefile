@@ -10,12 +10,13 @@ CHECKED = CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_LTO=
 SLOTWISE = $(CARGO) run --quiet --release --features cli --
 
 .PHONY: help setup run test test-rust check bench-smoke loom loom-long mutants model-long \
-        stress-long bench package long clean
+        stress-long bench bench-report package long clean
 
 help:
 	@echo 'make run          place a generated cluster'"'"'s requests by every policy, with a plot'
 	@echo 'make test         every test that CI runs'
-	@echo 'make bench        all benchmarks (redis-server on PATH is measured, too)'
+	@echo 'make bench        all benchmarks (redis-server on PATH is measured, too), report in out/'
+	@echo 'make bench-report writes BENCHMARKS.md and docs/scale.svg anew: minutes, on an idle machine'
 	@echo 'parts of test:    check test-rust bench-smoke loom package'
 	@echo 'longer tiers:     loom-long mutants model-long stress-long, or all of them: long'
 	@echo 'also:             setup clean'
@@ -69,6 +70,18 @@ bench: setup
 	$(CARGO) bench --bench ratios
 	$(CARGO) bench --bench original
 	$(CARGO) bench --bench redis
+	SLOTWISE_BENCH_REPORT=out $(CARGO) bench --bench scale
+	@echo 'report: out/BENCHMARKS.md, plot: out/scale.svg'
+
+bench-report: setup
+	SLOTWISE_BENCH_REPORT=out $(CARGO) bench --bench scale
+	mkdir -p docs
+	cp out/scale.svg docs/scale.svg
+	sed 's|(scale.svg)|(docs/scale.svg)|' out/BENCHMARKS.md > BENCHMARKS.md
+	for bench in ratios redis; do \
+		printf '\n## The same machine: `cargo bench --bench %s`\n\n' $$bench; \
+		$(CARGO) bench --quiet --bench $$bench || exit 1; \
+	done >> BENCHMARKS.md
 
 # What a user of the crate gets, built from the package.
 package: setup
