@@ -4,39 +4,61 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::Name;
+use super::growing::Growing;
+use super::views::Facts;
 use crate::placement::{Rank, Traits};
-use crate::slots::{BLOCK, BlockRef, Blocks, Place};
+use crate::slots::{BLOCK, BlockRef, Blocks, Place, Stamp};
 
 pub(super) type ClassTraits = Traits<Name>;
 
 /// One class.
 pub(super) struct Class {
     pub(super) traits: Arc<ClassTraits>,
-    /// Its blocks; a place is (position in this list, place in the block).
-    blocks: Vec<Option<(BlockRef, u32)>>,
-    /// Places that have been left, lowest first.
-    holes: BTreeSet<(u32, u32)>,
-    /// First place never used.
-    end: (u32, u32),
-    pub(super) members: BTreeSet<u32>,
+    /// A place is (row, place in its block).
+    rows: Growing<Row>,
+    /// Rows with a free place.
+    open: BTreeSet<u32>,
+    members: u32,
+    /// The last facts of a worker that had nothing of its own.
+    plain: Option<Arc<Facts>>,
     /// The tiers that it is part of: selector, with GPUs or without, rank.
     pub(super) part_of: Vec<(u32, usize, Rank)>,
 }
+
+/// A block of a class, and who is on it.
+#[derive(Default)]
+struct Row {
+    /// None while nobody is.
+    block: Option<BlockRef>,
+    /// The places that are taken, a bit each.
+    taken: u32,
+    slots: [u32; BLOCK],
+}
+
+const _: () = assert!(BLOCK == u32::BITS as usize);
 
 impl Class {
     fn new(traits: Arc<ClassTraits>) -> Self {
         Class {
             traits,
-            blocks: Vec::new(),
-            holes: BTreeSet::new(),
-            end: (0, 0),
-            members: BTreeSet::new(),
+            rows: Growing::default(),
+            open: BTreeSet::new(),
+            members: 0,
+            plain: None,
             part_of: Vec::new(),
         }
     }
 
     pub(super) fn blocks(&self) -> impl Iterator<Item = BlockRef> + '_ {
-        self.blocks.iter().flatten().map(|(block, _)| *block)
+        self.rows.iter().filter_map(|row| row.block)
+    }
+
+    /// Slots, in the order of their places.
+    pub(super) fn members(&self) -> impl Iterator<Item = u32> + '_ {
+        self.rows.iter().flat_map(|row| {
+            let taken = (0..BLOCK).filter(|at| row.taken >> at & 1 != 0);
+            taken.map(|at| row.slots[at])
+        })
     }
 }
 
@@ -60,7 +82,7 @@ pub(super) enum BlockChange {
 #[derive(Default)]
 pub(super) struct Classes {
     by_traits: BTreeMap<Arc<ClassTraits>, u32>,
-    slab: Vec<Option<Class>>,
+    slab: Growing<Option<Class>>,
     vacant: Vec<u32>,
     free_blocks: Vec<u32>,
     next_block: u32,
@@ -68,15 +90,15 @@ pub(super) struct Classes {
 
 impl Classes {
     pub(super) fn get(&self, class: u32) -> &Class {
-        self.slab[class as usize].as_ref().expect("a seat's class exists while the seat is taken")
+        self.slab[class].as_ref().expect("a seat's class exists while the seat is taken")
     }
 
     pub(super) fn get_mut(&mut self, class: u32) -> &mut Class {
-        self.slab[class as usize].as_mut().expect("a seat's class exists while the seat is taken")
+        self.slab[class].as_mut().expect("a seat's class exists while the seat is taken")
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Class)> {
-        self.slab.iter().enumerate().filter_map(|(i, c)| Some((i as u32, c.as_ref()?)))
+        (0..).zip(self.slab.iter()).filter_map(|(i, c)| Some((i, c.as_ref()?)))
     }
 
     /// The class with these traits, made if there is none; and whether it was made.
@@ -88,13 +110,10 @@ impl Classes {
         let class = Class::new(Arc::clone(&traits));
         let index = match self.vacant.pop() {
             Some(index) => {
-                self.slab[index as usize] = Some(class);
+                self.slab[index] = Some(class);
                 index
             }
-            None => {
-                self.slab.push(Some(class));
-                self.slab.len() as u32 - 1
-            }
+            None => self.slab.push(Some(class)),
         };
         self.by_traits.insert(traits, index);
         (index, true)
@@ -102,50 +121,68 @@ impl Classes {
 
     /// The lowest free place of a class.
     pub(super) fn sit(&mut self, blocks: &Blocks, class: u32, slot: u32) -> (Seat, BlockChange) {
-        let c = self.slab[class as usize].as_mut().expect("made by `of`, which came before");
-        c.members.insert(slot);
-        let (row, at) = c.holes.pop_first().unwrap_or_else(|| {
-            let (row, at) = c.end;
-            c.end = if at as usize + 1 == BLOCK { (row + 1, 0) } else { (row, at + 1) };
-            (row, at)
+        let c = self.slab[class].as_mut().expect("made by `of`, which came before");
+        c.members += 1;
+        let index = c.open.first().copied().unwrap_or_else(|| {
+            let index = c.rows.push(Row::default());
+            c.open.insert(index);
+            index
         });
-        if c.blocks.len() <= row as usize {
-            c.blocks.push(None);
+        let row = &mut c.rows[index];
+        let at = row.taken.trailing_ones();
+        row.taken |= 1 << at;
+        row.slots[at as usize] = slot;
+        if row.taken == u32::MAX {
+            c.open.remove(&index);
         }
-        let (block, change) = match &mut c.blocks[row as usize] {
-            Some((block, taken)) => {
-                *taken += 1;
-                (*block, BlockChange::None)
-            }
-            gone => {
+        let (block, change) = match row.block {
+            Some(block) => (block, BlockChange::None),
+            None => {
                 let index = self.free_blocks.pop().unwrap_or_else(|| {
                     self.next_block += 1;
                     self.next_block - 1
                 });
                 let block = blocks.open(index);
-                *gone = Some((block, 1));
+                row.block = Some(block);
                 (block, BlockChange::Opened(block))
             }
         };
-        (Seat { class, row, place: Place { block, at } }, change)
+        (Seat { class, row: index, place: Place { block, at } }, change)
     }
 
-    /// Leaves a seat. `stays`: for another one of the same class.
-    pub(super) fn leave(&mut self, seat: Seat, slot: u32, stays: bool) -> BlockChange {
+    /// Leaves a seat.
+    pub(super) fn leave(&mut self, seat: Seat) -> BlockChange {
         let class = self.get_mut(seat.class);
-        if !stays {
-            class.members.remove(&slot);
+        class.members -= 1;
+        class.open.insert(seat.row);
+        let row = &mut class.rows[seat.row];
+        row.taken &= !(1 << seat.place.at);
+        match row.block.take_if(|_| row.taken == 0) {
+            Some(block) => BlockChange::Emptied(block),
+            None => BlockChange::None,
         }
-        class.holes.insert((seat.row, seat.place.at));
-        let row = &mut class.blocks[seat.row as usize];
-        let Some((block, taken)) = row else { return BlockChange::None };
-        *taken -= 1;
-        if *taken > 0 {
-            return BlockChange::None;
+    }
+
+    /// What the worker on this seat is to whoever names it. Workers of a class that have nothing
+    /// of their own and the same stamp, as all have that are the first on their slots, share it.
+    pub(super) fn facts(
+        &mut self,
+        seat: Seat,
+        stamp: Stamp,
+        own_labels: Vec<(Name, Name)>,
+        machine: Option<Name>,
+    ) -> Arc<Facts> {
+        let class = self.get_mut(seat.class);
+        let plain = own_labels.is_empty() && machine.is_none();
+        if plain && let Some(same) = class.plain.as_ref().filter(|facts| facts.stamp == stamp) {
+            return Arc::clone(same);
         }
-        let block = *block;
-        *row = None;
-        BlockChange::Emptied(block)
+        let traits = Arc::clone(&class.traits);
+        let facts = Arc::new(Facts { stamp, traits, own_labels, machine });
+        if plain {
+            class.plain = Some(Arc::clone(&facts));
+        }
+        facts
     }
 
     /// A block that is in no ring any more.
@@ -157,10 +194,67 @@ impl Classes {
 
     /// Forgets the class if it is empty.
     pub(super) fn tidy(&mut self, class: u32) {
-        let cell = &mut self.slab[class as usize];
-        if let Some(gone) = cell.take_if(|c| c.members.is_empty()) {
+        let cell = &mut self.slab[class];
+        if let Some(gone) = cell.take_if(|c| c.members == 0) {
             self.by_traits.remove(&gone.traits);
             self.vacant.push(class);
         }
+    }
+}
+
+#[cfg(all(test, not(slotwise_loom)))]
+mod tests {
+    use super::*;
+
+    fn traits() -> ClassTraits {
+        Traits {
+            tenant: None,
+            pool: None,
+            labels: Vec::new(),
+            gpus: false,
+            gpu_type: None,
+            tier: 0,
+            priority: 0,
+            requires_selector: false,
+            preemptable: false,
+        }
+    }
+
+    #[test]
+    fn the_lowest_place_that_was_left_is_taken_first() {
+        let (blocks, mut classes) = (Blocks::new(100), Classes::default());
+        let (class, _) = classes.of(traits());
+        let mut seats: Vec<Seat> = (0..70).map(|s| classes.sit(&blocks, class, s).0).collect();
+        for slot in [69, 40, 3, 35] {
+            assert!(matches!(classes.leave(seats[slot]), BlockChange::None));
+        }
+        for slot in [3, 35, 40, 69] {
+            let (seat, _) = classes.sit(&blocks, class, 100 + slot as u32);
+            assert_eq!(seat, seats[slot]);
+        }
+        let members: Vec<u32> = classes.get(class).members().collect();
+        assert_eq!(members.len(), 70);
+        assert_eq!(members[34..37], [34, 135, 36]);
+        // The last block is given up when its last worker leaves, and the row starts anew.
+        let last = seats.split_off(64);
+        let changes: Vec<_> = last.iter().map(|&seat| classes.leave(seat)).collect();
+        assert!(matches!(changes[..], [.., BlockChange::None, BlockChange::Emptied(_)]));
+        let (seat, change) = classes.sit(&blocks, class, 70);
+        assert_eq!((seat.row, seat.place.at), (2, 0));
+        assert!(matches!(change, BlockChange::Opened(_)));
+    }
+
+    #[test]
+    fn workers_that_have_nothing_of_their_own_share_their_facts() {
+        let (blocks, mut classes) = (Blocks::new(100), Classes::default());
+        let (class, _) = classes.of(traits());
+        let (seat, _) = classes.sit(&blocks, class, 0);
+        let first = Stamp { incarnation: 1, epoch: 1 };
+        let mut facts = |stamp, machine| classes.facts(seat, stamp, Vec::new(), machine);
+        let plain = facts(first, None);
+        assert!(Arc::ptr_eq(&plain, &facts(first, None)));
+        assert!(!Arc::ptr_eq(&plain, &facts(first, Some("m".into()))));
+        let moved = facts(Stamp { epoch: 2, ..first }, None);
+        assert_eq!((plain.stamp.epoch, moved.stamp.epoch), (1, 2));
     }
 }

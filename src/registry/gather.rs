@@ -82,10 +82,10 @@ impl Writer {
 
     /// Selectors that look this worker up.
     pub(super) fn lookers(&self, slot: u32) -> BTreeSet<u32> {
-        let machine = self.entries[&slot].machine.as_ref();
-        let by_machine = machine.and_then(|m| self.by_machine.get(m)).into_iter().flatten();
-        let labels = self.entries[&slot].own_labels.iter();
-        let by_label = labels.filter_map(|pair| self.by_label.get(pair)).flatten();
+        let facts = &self.entries[slot].facts;
+        let by_machine =
+            facts.machine.as_ref().and_then(|m| self.by_machine.get(m)).into_iter().flatten();
+        let by_label = facts.own_labels.iter().filter_map(|pair| self.by_label.get(pair)).flatten();
         by_machine.chain(by_label).copied().collect()
     }
 
@@ -104,15 +104,15 @@ impl Writer {
             let wanted = &selected.wanted[gpus];
             let mut by_rank = BTreeMap::<Rank, Vec<Occupant>>::new();
             for slot in slots.iter().copied() {
-                let Some(entry) = self.entries.get(&slot) else { continue };
-                let traits = &self.classes.get(entry.seat.class).traits;
-                if let Ok(rank) = rank(wanted, traits, &entry.own_labels) {
+                let Some(entry) = self.entries.get(slot) else { continue };
+                let facts = &entry.facts;
+                if let Ok(rank) = rank(wanted, &facts.traits, &facts.own_labels) {
                     by_rank.entry(rank).or_default().push(entry.occupant(slot));
                 }
             }
             if let Some(was) = was {
-                let occupant = Occupant { slot: was.slot, epoch: was.old_stamp.epoch };
-                if let Ok(rank) = rank(wanted, &was.traits, &was.own_labels) {
+                let occupant = Occupant { slot: was.slot, epoch: was.facts.stamp.epoch };
+                if let Ok(rank) = rank(wanted, &was.facts.traits, &was.facts.own_labels) {
                     by_rank.entry(rank).or_default().push(occupant);
                 }
             }

@@ -8,7 +8,9 @@
 mod check;
 mod classes;
 mod constraints;
+mod entries;
 mod gather;
+mod growing;
 mod labels;
 mod name;
 mod views;

@@ -1,13 +1,15 @@
 //! What changes workers and selectors. One caller at a time, under the registry's lock; readers
 //! go on beside it.
 //!
-//! Nothing here copies in proportion to the number of workers: trees in place of tables that
-//! rehash, places that stay, rings that grow at the end, a directory copied by pages.
+//! Nothing here copies in proportion to the number of workers: arrays that grow by pieces, trees in
+//! place of tables that rehash, places that stay, rings that grow at the end, a directory copied by
+//! pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::classes::{BlockChange, ClassTraits, Classes, Seat};
+use super::entries::{Entries, Entry, less};
 use super::labels::Labels;
 use super::views::{Directory, Facts, Selected, Source, rank};
 use super::{
@@ -17,42 +19,6 @@ use super::{
 use crate::ledger::{Insert, Phase};
 use crate::placement::{Rank, Resources, Wanted};
 use crate::slots::{BlockRef, Occupant, Ring, Stamp, State, Wide, Word};
-
-/// A registered worker. What its class says is not said again here.
-pub(super) struct Entry {
-    pub(super) id: Name,
-    pub(super) seat: Seat,
-    pub(super) stamp: Stamp,
-    pub(super) total: Resources,
-    pub(super) set_aside: Resources,
-    pub(super) machine: Option<Name>,
-    /// Labels that are looked up, sorted by key.
-    pub(super) own_labels: Vec<(Name, Name)>,
-    /// The host's readiness signal.
-    pub(super) ready: bool,
-    /// The operator's intent.
-    pub(super) cordoned: bool,
-    pub(super) draining: bool,
-}
-
-impl Entry {
-    fn state(&self) -> State {
-        match (self.draining, self.cordoned, self.ready) {
-            (true, _, _) => State::Draining,
-            (_, true, _) => State::Cordoned,
-            (_, _, true) => State::Ready,
-            (_, _, false) => State::Pending,
-        }
-    }
-
-    fn capacity(&self) -> Resources {
-        less(self.total, self.set_aside)
-    }
-
-    pub(super) fn occupant(&self, slot: u32) -> Occupant {
-        Occupant { slot, epoch: self.stamp.epoch }
-    }
-}
 
 /// A change of state that a host asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +32,7 @@ pub(crate) enum Signal {
 
 /// Everything that only the writer knows.
 pub(super) struct Writer {
-    pub(super) entries: BTreeMap<u32, Entry>,
+    pub(super) entries: Entries,
     pub(super) next_slot: u32,
     pub(super) free_slots: Vec<u32>,
     pub(super) classes: Classes,
@@ -86,7 +52,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(limits: Limits) -> Self {
         Writer {
-            entries: BTreeMap::new(),
+            entries: Entries::default(),
             next_slot: 0,
             free_slots: Vec::new(),
             classes: Classes::default(),
@@ -148,19 +114,9 @@ impl Writer {
         let pending = spec.pending;
         let attributes = self.note(shared, slot, spec);
         let seat = self.sit(shared, slot, attributes.traits, stamp.epoch);
-        let entry = Entry {
-            id: attributes.id,
-            seat,
-            stamp,
-            total: attributes.total,
-            set_aside: attributes.set_aside,
-            machine: attributes.machine,
-            own_labels: attributes.own_labels,
-            ready: !pending,
-            cordoned: false,
-            draining: false,
-        };
-        self.entries.insert(slot, entry);
+        let facts = self.classes.facts(seat, stamp, attributes.own_labels, attributes.machine);
+        let amounts = (attributes.total, attributes.set_aside);
+        self.entries.insert(slot, Entry::new(seat, facts, amounts, !pending));
         self.state_facts(shared, slot);
         // Live: from here on the id leads to the worker.
         let _ = plate.advance(generation, Phase::Pending, Phase::Live);
@@ -178,7 +134,7 @@ impl Writer {
         update: WorkerUpdate,
     ) -> Result<WorkerInfo, WorkerError> {
         let slot = shared.find(id).ok_or(WorkerError::Unknown)?.index;
-        let old = self.spec(slot);
+        let old = self.spec(shared, slot);
         let new = apply(old.clone(), update);
         check::worker(&new)?;
         if new == old {
@@ -193,35 +149,33 @@ impl Writer {
             strip(a) != strip(b)
         };
         if !traits_differ(&old, &new) {
-            let entry = self.entries.get_mut(&slot).expect("found by id");
-            (entry.total, entry.set_aside) = (new.total, new.set_aside);
+            let entry = self.entries.get_mut(slot);
+            entry.set_amounts(new.total, new.set_aside);
             let (capacity, state) = (entry.capacity(), entry.state());
             let word = shared.revise(slot, capacity, state, None);
-            return Ok(self.info_at(slot, word));
+            return Ok(self.info_at(shared, slot, word));
         }
         let word = self.move_to(shared, slot, new);
-        Ok(self.info_at(slot, word))
+        Ok(self.info_at(shared, slot, word))
     }
 
     /// Gives a worker other attributes. See step 3 of the protocol in `slots::blocks`.
     fn move_to(&mut self, shared: &Shared, slot: u32, new: WorkerSpec) -> Word<Wide> {
-        let old_stamp = self.entries[&slot].stamp;
+        let old_facts = Arc::clone(&self.entries[slot].facts);
+        let old_stamp = old_facts.stamp;
         let mut lookers = self.lookers(slot);
         // The worker as it was, for lists that may still be read while it moves.
-        let own_labels = self.entries[&slot].own_labels.clone();
-        let was = Was { slot, old_stamp, traits: self.traits(slot), own_labels };
+        let was = Was { slot, facts: old_facts };
         self.unnote(slot);
         let attributes = self.note(shared, slot, new);
         // Only now: a label of the new ones may have turned, and the worker with it.
-        let old_seat = self.entries[&slot].seat;
+        let old_seat = self.entries[slot].seat;
         let stamp = Stamp { epoch: old_stamp.epoch + 1, ..old_stamp };
         let seat = self.sit(shared, slot, attributes.traits, stamp.epoch);
-        let entry = self.entries.get_mut(&slot).expect("a registered worker");
-        entry.seat = seat;
-        entry.stamp = stamp;
-        (entry.total, entry.set_aside) = (attributes.total, attributes.set_aside);
-        entry.machine = attributes.machine;
-        entry.own_labels = attributes.own_labels;
+        let facts = self.classes.facts(seat, stamp, attributes.own_labels, attributes.machine);
+        let entry = self.entries.get_mut(slot);
+        (entry.seat, entry.facts) = (seat, facts);
+        entry.set_amounts(attributes.total, attributes.set_aside);
         let (capacity, state) = (entry.capacity(), entry.state());
         lookers.extend(self.lookers(slot));
         for &selector in &lookers {
@@ -256,12 +210,12 @@ impl Writer {
         shared.facts.get_or_grow(slot as usize).store(None);
         let lookers = self.lookers(slot);
         self.unnote(slot);
-        let entry = self.entries.remove(&slot).expect("found by id");
+        let entry = self.entries.remove(slot);
         self.rise_from(shared, slot, entry.seat);
         for selector in lookers {
             self.list(selector, None);
         }
-        if plate.end(generation) && !entry.stamp.spent() {
+        if plate.end(generation) && !entry.facts.stamp.spent() {
             self.free_slots.push(slot);
         }
         Ok(worker)
@@ -274,7 +228,7 @@ impl Writer {
         signal: Signal,
     ) -> Result<WorkerInfo, WorkerError> {
         let slot = shared.find(id).ok_or(WorkerError::Unknown)?.index;
-        let entry = self.entries.get_mut(&slot).expect("found by id");
+        let entry = self.entries.get_mut(slot);
         let before = entry.state();
         match signal {
             Signal::Ready => entry.ready = true,
@@ -289,7 +243,7 @@ impl Writer {
         } else {
             shared.revise(slot, capacity, state, None)
         };
-        Ok(self.info_at(slot, word))
+        Ok(self.info_at(shared, slot, word))
     }
 
     // --- attributes ---
@@ -314,7 +268,6 @@ impl Writer {
             labels.into_iter().partition(|(key, _)| self.labels.is_looked_up(key));
         let name = |name: Name| (!name.is_empty()).then_some(name);
         Attributes {
-            id: spec.id,
             total: spec.total,
             set_aside: spec.set_aside,
             machine: spec.machine,
@@ -335,21 +288,15 @@ impl Writer {
 
     /// Shows what a worker is to whoever names it.
     fn state_facts(&self, shared: &Shared, slot: u32) {
-        let entry = &self.entries[&slot];
-        let facts = Facts {
-            stamp: entry.stamp,
-            traits: Arc::clone(&self.classes.get(entry.seat.class).traits),
-            own_labels: entry.own_labels.clone(),
-            machine: entry.machine.clone(),
-        };
-        shared.facts.get_or_grow(slot as usize).store(Some(Arc::new(facts)));
+        let facts = Arc::clone(&self.entries[slot].facts);
+        shared.facts.get_or_grow(slot as usize).store(Some(facts));
     }
 
     fn unnote(&mut self, slot: u32) {
         for (key, value) in self.labels_of(slot) {
             self.labels.forget(&key, &value, slot);
         }
-        if let Some(machine) = self.entries[&slot].machine.clone() {
+        if let Some(machine) = self.entries[slot].facts.machine.clone() {
             let slots = self.machines.get_mut(&machine).expect("entered by `note`");
             slots.remove(&slot);
             if slots.is_empty() {
@@ -375,14 +322,19 @@ impl Writer {
         shared.moves.rise();
         for slot in self.labels.with_key(key) {
             // The worker that is being entered has no entry yet.
-            let Some(entry) = self.entries.get_mut(&slot) else { continue };
-            let (old_seat, epoch) = (entry.seat, entry.stamp.epoch);
-            let mut traits = (*self.classes.get(old_seat.class).traits).clone();
+            let Some(entry) = self.entries.get(slot) else { continue };
+            let (old_seat, old) = (entry.seat, Arc::clone(&entry.facts));
+            let mut traits = ClassTraits::clone(&old.traits);
             let Some(at) = traits.labels.iter().position(|(k, _)| k == key) else { continue };
-            entry.own_labels.push(traits.labels.remove(at));
-            entry.own_labels.sort();
-            self.entries.get_mut(&slot).expect("just seen").seat =
-                self.sit(shared, slot, traits, epoch);
+            let mut own_labels = old.own_labels.clone();
+            own_labels.push(traits.labels.remove(at));
+            own_labels.sort();
+            let seat = self.sit(shared, slot, traits, old.stamp.epoch);
+            let facts = self.classes.facts(seat, old.stamp, own_labels, old.machine.clone());
+            let entry = self.entries.get_mut(slot);
+            (entry.seat, entry.facts) = (seat, facts);
+            // The same stamp and the same answers as before.
+            self.state_facts(shared, slot);
             self.show(shared);
             shared.moves.rise();
             self.rise_from(shared, slot, old_seat);
@@ -409,8 +361,7 @@ impl Writer {
     /// Leaves a seat.
     fn rise_from(&mut self, shared: &Shared, slot: u32, seat: Seat) {
         shared.blocks.clear(seat.place, shared.table.open(slot));
-        let stays = self.entries.get(&slot).is_some_and(|e| e.seat.class == seat.class);
-        if let BlockChange::Emptied(block) = self.classes.leave(seat, slot, stays) {
+        if let BlockChange::Emptied(block) = self.classes.leave(seat) {
             for (selector, gpus, rank) in self.classes.get(seat.class).part_of.clone() {
                 let selected = &mut self.selected[selector as usize];
                 let Some((ring, holes)) = selected.rings[gpus].get_mut(&rank) else { continue };
@@ -458,32 +409,27 @@ impl Writer {
 
     // --- reading ---
 
-    fn traits(&self, slot: u32) -> ClassTraits {
-        (*self.classes.get(self.entries[&slot].seat.class).traits).clone()
-    }
-
     fn labels_of(&self, slot: u32) -> Vec<(Name, Name)> {
-        let entry = &self.entries[&slot];
-        let mut labels = self.classes.get(entry.seat.class).traits.labels.clone();
-        labels.extend(entry.own_labels.iter().cloned());
+        let facts = &self.entries[slot].facts;
+        let mut labels = [&facts.traits.labels[..], &facts.own_labels].concat();
         labels.sort();
         labels
     }
 
-    fn spec(&self, slot: u32) -> WorkerSpec {
-        let entry = &self.entries[&slot];
-        let traits = self.traits(slot);
+    fn spec(&self, shared: &Shared, slot: u32) -> WorkerSpec {
+        let entry = &self.entries[slot];
+        let traits = ClassTraits::clone(&entry.facts.traits);
         WorkerSpec {
-            id: entry.id.clone(),
-            total: entry.total,
-            set_aside: entry.set_aside,
+            id: shared.plates.get_or_grow(slot as usize).id().into(),
+            total: entry.total(),
+            set_aside: entry.set_aside(),
             gpu_type: traits.gpu_type.unwrap_or_default(),
             pool: traits.pool.unwrap_or_default(),
             priority: traits.priority,
             tier: traits.tier,
             labels: self.labels_of(slot),
             tenant: traits.tenant,
-            machine: entry.machine.clone(),
+            machine: entry.facts.machine.clone(),
             requires_selector: traits.requires_selector,
             preemptable: traits.preemptable,
             pending: !entry.ready,
@@ -491,14 +437,14 @@ impl Writer {
     }
 
     pub(super) fn info(&self, shared: &Shared, slot: u32) -> WorkerInfo {
-        self.info_at(slot, shared.table.open(slot).word())
+        self.info_at(shared, slot, shared.table.open(slot).word())
     }
 
     /// The worker as it was at this word: what a change returns is what it made, whatever others
     /// have done since.
-    fn info_at(&self, slot: u32, word: Word<Wide>) -> WorkerInfo {
-        let spec = self.spec(slot);
-        let incarnation = self.entries[&slot].stamp.incarnation;
+    fn info_at(&self, shared: &Shared, slot: u32, word: Word<Wide>) -> WorkerInfo {
+        let spec = self.spec(shared, slot);
+        let incarnation = self.entries[slot].facts.stamp.incarnation;
         WorkerInfo {
             id: spec.id,
             worker: WorkerRef { index: slot, incarnation },
@@ -520,13 +466,17 @@ impl Writer {
     }
 
     pub(super) fn registered(&self) -> impl Iterator<Item = WorkerRef> + '_ {
-        self.entries.iter().map(|(&index, e)| WorkerRef { index, incarnation: e.stamp.incarnation })
+        let worker = |(index, entry): (u32, &Entry)| {
+            let incarnation = entry.facts.stamp.incarnation;
+            WorkerRef { index, incarnation }
+        };
+        self.entries.iter().map(worker)
     }
 
     pub(super) fn in_pool(&self, pool: &[u8]) -> BTreeSet<u32> {
         let of_pool = |traits: &ClassTraits| traits.pool.as_deref().unwrap_or_default() == pool;
         let classes = self.classes.iter().filter(|(_, class)| of_pool(&class.traits));
-        classes.flat_map(|(_, class)| class.members.iter().copied()).collect()
+        classes.flat_map(|(_, class)| class.members()).collect()
     }
 
     pub(super) fn on_machine(&self, machine: &[u8]) -> BTreeSet<u32> {
@@ -536,7 +486,6 @@ impl Writer {
 
 /// A specification taken apart.
 struct Attributes {
-    id: Name,
     total: Resources,
     set_aside: Resources,
     machine: Option<Name>,
@@ -547,9 +496,7 @@ struct Attributes {
 /// A worker before it moves.
 pub(super) struct Was {
     pub(super) slot: u32,
-    pub(super) old_stamp: Stamp,
-    pub(super) traits: ClassTraits,
-    pub(super) own_labels: Vec<(Name, Name)>,
+    pub(super) facts: Arc<Facts>,
 }
 
 pub(super) fn rank_class(
@@ -557,14 +504,6 @@ pub(super) fn rank_class(
     traits: &ClassTraits,
 ) -> [Option<Rank>; 2] {
     [0, 1].map(|gpus| rank(&wanted[gpus], traits, &[]).ok())
-}
-
-fn less(total: Resources, aside: Resources) -> Resources {
-    Resources {
-        cpu: total.cpu - aside.cpu,
-        memory: total.memory - aside.memory,
-        gpus: total.gpus - aside.gpus,
-    }
 }
 
 fn apply(spec: WorkerSpec, update: WorkerUpdate) -> WorkerSpec {
