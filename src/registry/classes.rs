@@ -178,6 +178,7 @@ impl Classes {
             return Arc::clone(same);
         }
         let traits = Arc::clone(&class.traits);
+        let own_labels = own_labels.into();
         let facts = Arc::new(Facts { stamp, traits, own_labels, machine });
         if plain {
             class.plain = Some(Arc::clone(&facts));

@@ -95,7 +95,7 @@ impl Writer {
         let selected = &self.selected[selector as usize];
         let slots: BTreeSet<u32> = match &selected.source {
             Source::Classes => return,
-            Source::Machine(machine) => self.machines.get(machine).cloned().unwrap_or_default(),
+            Source::Machine(machine) => self.on_machine(machine).collect(),
             Source::Label(key, values) => {
                 values.iter().flat_map(|value| self.labels.with(key, value)).collect()
             }

@@ -6,9 +6,10 @@
 //! and turns into the second, for good, once it has more than [`FEW`] values and fewer than
 //! [`SHARED`] workers a value on average.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Name;
+use super::slot_set::SlotSet;
 
 /// Values that a key may have before it is asked how many workers share one.
 const FEW: usize = 64;
@@ -16,12 +17,9 @@ const FEW: usize = 64;
 /// Workers that share a value, on average, for the key to stay part of classes.
 const SHARED: usize = 4;
 
-/// Slots by value.
-type ByValue = BTreeMap<Name, BTreeSet<u32>>;
-
 #[derive(Default)]
 struct Key {
-    by_value: ByValue,
+    by_value: BTreeMap<Name, SlotSet>,
     workers: usize,
     looked_up: bool,
 }
@@ -33,9 +31,12 @@ pub(super) struct Labels {
 }
 
 impl Labels {
-    /// Notes the label of a worker. True: the key has just turned into one that is looked up.
-    pub(super) fn note(&mut self, key: &Name, value: &Name, slot: u32) -> bool {
-        let k = self.keys.entry(key.clone()).or_default();
+    /// Notes the label of a worker, and lets it share the key's bytes with the others. True: the key
+    /// has just turned into one that is looked up.
+    pub(super) fn note(&mut self, key: &mut Name, value: &Name, slot: u32) -> bool {
+        let entry = self.keys.entry(key.clone());
+        *key = entry.key().clone();
+        let k = entry.or_default();
         k.by_value.entry(value.clone()).or_default().insert(slot);
         k.workers += 1;
         let values = k.by_value.len();
@@ -48,7 +49,7 @@ impl Labels {
     pub(super) fn forget(&mut self, key: &Name, value: &Name, slot: u32) {
         let Some(k) = self.keys.get_mut(key) else { return };
         let Some(slots) = k.by_value.get_mut(value) else { return };
-        if slots.remove(&slot) {
+        if slots.remove(slot) {
             k.workers -= 1;
         }
         if slots.is_empty() {
@@ -65,12 +66,12 @@ impl Labels {
 
     /// The workers that have this label.
     pub(super) fn with(&self, key: &Name, value: &Name) -> impl Iterator<Item = u32> + '_ {
-        self.keys.get(key).and_then(|k| k.by_value.get(value)).into_iter().flatten().copied()
+        self.keys.get(key).and_then(|k| k.by_value.get(value)).into_iter().flat_map(SlotSet::iter)
     }
 
     /// The workers that have this key.
     pub(super) fn with_key(&self, key: &Name) -> Vec<u32> {
         let values = self.keys.get(key).into_iter().flat_map(|k| k.by_value.values());
-        values.flatten().copied().collect()
+        values.flat_map(SlotSet::iter).collect()
     }
 }

@@ -13,6 +13,7 @@ mod gather;
 mod growing;
 mod labels;
 mod name;
+mod slot_set;
 mod views;
 mod worker;
 mod writer;
@@ -198,7 +199,7 @@ impl Registry {
         match which {
             Listed::All => writer.registered().map(|w| info(w.index)).collect(),
             Listed::Pool(pool) => writer.in_pool(pool).into_iter().map(info).collect(),
-            Listed::Machine(machine) => writer.on_machine(machine).into_iter().map(info).collect(),
+            Listed::Machine(machine) => writer.on_machine(machine).map(info).collect(),
         }
     }
 

@@ -117,7 +117,7 @@ impl View {
 pub(crate) struct Facts {
     pub(crate) stamp: Stamp,
     pub(super) traits: Arc<ClassTraits>,
-    pub(super) own_labels: Vec<(Name, Name)>,
+    pub(super) own_labels: Box<[(Name, Name)]>,
     pub(super) machine: Option<Name>,
 }
 

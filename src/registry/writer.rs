@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::classes::{BlockChange, ClassTraits, Classes, Seat};
 use super::entries::{Entries, Entry, less};
 use super::labels::Labels;
+use super::slot_set::SlotSet;
 use super::views::{Directory, Facts, Selected, Source, rank};
 use super::{
     Constraints, Limits, Name, Shared, WorkerError, WorkerInfo, WorkerRef, WorkerSpec,
@@ -37,7 +38,7 @@ pub(super) struct Writer {
     pub(super) free_slots: Vec<u32>,
     pub(super) classes: Classes,
     pub(super) labels: Labels,
-    pub(super) machines: BTreeMap<Name, BTreeSet<u32>>,
+    pub(super) machines: BTreeMap<Name, SlotSet>,
     pub(super) selected: Vec<Selected>,
     pub(super) by_constraints: BTreeMap<Arc<Constraints>, u32>,
     /// Selectors that look workers up, by what they look for: machine or label.
@@ -249,9 +250,9 @@ impl Writer {
     // --- attributes ---
 
     /// Enters a worker's labels and machine, and says what is left for its class.
-    fn note(&mut self, shared: &Shared, slot: u32, spec: WorkerSpec) -> Attributes {
+    fn note(&mut self, shared: &Shared, slot: u32, mut spec: WorkerSpec) -> Attributes {
         let mut turned = Vec::new();
-        for (key, value) in &spec.labels {
+        for (key, value) in &mut spec.labels {
             if self.labels.note(key, value, slot) {
                 turned.push(key.clone());
             }
@@ -298,7 +299,7 @@ impl Writer {
         }
         if let Some(machine) = self.entries[slot].facts.machine.clone() {
             let slots = self.machines.get_mut(&machine).expect("entered by `note`");
-            slots.remove(&slot);
+            slots.remove(slot);
             if slots.is_empty() {
                 self.machines.remove(&machine);
             }
@@ -326,7 +327,7 @@ impl Writer {
             let (old_seat, old) = (entry.seat, Arc::clone(&entry.facts));
             let mut traits = ClassTraits::clone(&old.traits);
             let Some(at) = traits.labels.iter().position(|(k, _)| k == key) else { continue };
-            let mut own_labels = old.own_labels.clone();
+            let mut own_labels = old.own_labels.to_vec();
             own_labels.push(traits.labels.remove(at));
             own_labels.sort();
             let seat = self.sit(shared, slot, traits, old.stamp.epoch);
@@ -479,8 +480,8 @@ impl Writer {
         classes.flat_map(|(_, class)| class.members()).collect()
     }
 
-    pub(super) fn on_machine(&self, machine: &[u8]) -> BTreeSet<u32> {
-        self.machines.get(machine).cloned().unwrap_or_default()
+    pub(super) fn on_machine(&self, machine: &[u8]) -> impl Iterator<Item = u32> + '_ {
+        self.machines.get(machine).into_iter().flat_map(SlotSet::iter)
     }
 }
 
