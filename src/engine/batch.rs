@@ -283,15 +283,12 @@ impl Engine {
         let Checked { selector, query, .. } = &item.checked;
         let first = if query.policy == Policy::Affinity {
             let place = (query.ahead, query.hash);
-            self.at_first_place(local, *selector, &query.need, place, plan)
+            self.first_candidate(local, *selector, &query.need, place, plan)
         } else {
             None
         };
         let candidate = match first {
-            Some((_, candidate)) => {
-                local.counters.note_probes(1);
-                candidate
-            }
+            Some((_, candidate)) => candidate,
             None => self.walk(local, &item.checked, plan, Some)?,
         };
         let share = plan.add(candidate, &query.need, query.ahead);

@@ -22,6 +22,10 @@ pub struct Config {
     pub policy: Policy,
     /// Keep requests without GPUs off GPU workers. Default true.
     pub gpu_separation: bool,
+    /// Count for a refusal why each matching worker was out of the question: one look at each, so
+    /// that a refusal among a million workers takes milliseconds. Without, it takes about as long as
+    /// a placement, and [`Refusal`](crate::Refusal) says whether to wait and no counts. Default true.
+    pub count_reasons: bool,
 }
 
 impl Default for Config {
@@ -33,6 +37,7 @@ impl Default for Config {
             max_batches: 1 << 12,
             policy: Policy::Affinity,
             gpu_separation: true,
+            count_reasons: true,
         }
     }
 }

@@ -46,10 +46,11 @@ pub struct Refusal {
     /// Is there a point in waiting?
     pub verdict: Verdict,
     /// For never: the dimension in which no matching worker is large enough, where one alone is
-    /// to blame. For busy: the dimension that most ready workers are short of. None where the
-    /// lack is of matching or ready workers.
+    /// to blame. For busy: the dimension that most ready workers are short of; none without
+    /// [`Config::count_reasons`](crate::Config::count_reasons). None where the lack is of matching
+    /// or ready workers.
     pub blocking: Option<Dimension>,
-    /// Counts by reason.
+    /// Counts by reason; all zero without [`Config::count_reasons`](crate::Config::count_reasons).
     pub reasons: Reasons,
 }
 
@@ -59,6 +60,9 @@ impl fmt::Display for Refusal {
         write!(f, "{}", self.verdict)?;
         if let Some(d) = self.blocking {
             write!(f, " for {d}")?;
+        }
+        if *r == Reasons::default() {
+            return Ok(());
         }
         write!(
             f,

@@ -1,21 +1,22 @@
-//! The short way of a request: to the first place of the default policy's walk.
+//! The short way of a request: to the first tier of the default policy's walk.
 //!
-//! While there is room, nearly every request ends there, and what it costs is what the engine
-//! costs; so this way is written out straight. It does what the walk's first step would do, or
-//! nothing at all: whatever is out of the ordinary (a refusal, a full worker, an id that is held,
-//! another thread that was faster) is left to the walk, which starts from the beginning.
+//! While there is room, nearly every request ends there, most often at the very place that its hash
+//! points to, and what it costs is what the engine costs; so this way is written out straight. It
+//! does what the walk would do, or nothing at all: whatever is out of the ordinary (a refusal, a
+//! tier that is full, an id that is held, another thread that was faster) is left to the walk,
+//! which starts from the beginning.
 
 use super::local::Local;
-use super::select::{Candidate, Nothing, Planned, fits_beside};
+use super::select::{Candidate, Nothing, Planned, Query, Walk, fits_beside};
 use super::{Affinity, Eligible, Engine, Request, Reservation};
 use crate::ledger::Claim;
 use crate::placement::{Policy, Resources};
-use crate::registry::Selector;
+use crate::registry::{Selector, Tier};
 use crate::slots::{Need, Occupant, Slot};
 
 impl Engine {
     #[inline(always)]
-    pub(super) fn reserve_at_first_place(
+    pub(super) fn reserve_in_first_tier(
         &self,
         local: &Local,
         request: &Request<'_>,
@@ -38,7 +39,7 @@ impl Engine {
         };
 
         let place = (request.ahead, hash);
-        let (slot, candidate) = self.at_first_place(local, selector, &need, place, &Nothing)?;
+        let (slot, candidate) = self.first_candidate(local, selector, &need, place, &Nothing)?;
         let less = candidate.word.less(Need::new(&need))?;
         let (draft, record) = self.ledger.draft_and_record(&local.magazine, request.id)?;
         if !request.id.is_empty()
@@ -60,13 +61,12 @@ impl Engine {
             return None;
         }
         local.counters.placed.add(1);
-        local.counters.note_probes(1);
         Some(Reservation { ticket: draft.ticket(), worker, version, existing: false })
     }
 
-    /// Who stands at the first place, if the request fits there beside what is planned.
+    /// The first worker of the first tier that the request fits on, beside what is planned.
     #[inline(always)]
-    pub(super) fn at_first_place<P: Planned>(
+    pub(super) fn first_candidate<P: Planned>(
         &self,
         local: &Local,
         selector: Selector,
@@ -75,14 +75,40 @@ impl Engine {
         planned: &P,
     ) -> Option<(&Slot, Candidate)> {
         let shared = &self.registry.shared;
-        let Occupant { slot: index, epoch } = local.first_place(shared, selector, need, hash)?;
-        let slot = shared.table.get(index)?;
-        // The word, then the stamp: see `slots::slot`.
-        let word = slot.word();
-        let stamp = slot.stamp();
-        let fits = stamp.epoch == epoch
-            && word.state().takes(ahead)
-            && fits_beside(word, need, planned.on(index));
-        fits.then_some((slot, Candidate { slot: index, stamp, word }))
+        let at_once = |tier: &Tier| {
+            let Occupant { slot: index, epoch } = tier.at(&shared.blocks, need, hash)?;
+            let slot = shared.table.get(index)?;
+            // The word, then the stamp: see `slots::slot`.
+            let word = slot.word();
+            let stamp = slot.stamp();
+            let fits = stamp.epoch == epoch
+                && word.state().takes(ahead)
+                && fits_beside(word, need, planned.on(index));
+            fits.then_some((slot, Candidate { slot: index, stamp, word }))
+        };
+        local.in_first_tier(shared, selector, need.gpus > 0, |tier| match at_once(tier) {
+            Some(found) => {
+                local.counters.note_probes(1);
+                Some(found)
+            }
+            None => self.search_first_tier(local, tier, need, (ahead, hash), planned),
+        })
+    }
+
+    #[inline(never)]
+    fn search_first_tier<P: Planned>(
+        &self,
+        local: &Local,
+        tier: &Tier,
+        need: &Resources,
+        (ahead, hash): (bool, u64),
+        planned: &P,
+    ) -> Option<(&Slot, Candidate)> {
+        let shared = &self.registry.shared;
+        let query = Query { policy: Policy::Affinity, need: *need, hash, ahead };
+        let mut walk = Walk { shared, query, planned, probes: 0, stale: false };
+        let candidate = walk.first(tier, &mut Some)?;
+        local.counters.note_probes(walk.probes);
+        Some((shared.table.get(candidate.slot)?, candidate))
     }
 }

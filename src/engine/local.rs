@@ -3,16 +3,16 @@
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 
 use super::batch::Scratch;
 use super::counters::Counters;
+use super::verdict::Largest;
 use crate::ledger::Magazine;
-use crate::placement::Resources;
 use crate::registry::{Constraints, Directory, Selector, Shared, Tier};
-use crate::slots::Occupant;
 
 /// Constraints that a thread remembers the handles of.
 const REMEMBERED: usize = 1024;
@@ -36,6 +36,9 @@ pub(super) struct Local {
     /// The directory as this thread last saw it.
     directory: RefCell<Cache<Arc<ArcSwap<Directory>>, Arc<Directory>>>,
     selectors: RefCell<HashMap<Constraints, Selector>>,
+    /// By selector and with GPUs or without: the largest workers, and how many changes of the
+    /// registry there had been.
+    largest: RefCell<HashMap<(Selector, bool), (u64, Largest)>>,
     /// Room for batches, kept from one to the next.
     pub(super) scratch: Cell<Scratch>,
 }
@@ -48,6 +51,7 @@ impl Local {
             recent: RefCell::default(),
             directory: RefCell::new(Cache::new(Arc::clone(directory))),
             selectors: RefCell::default(),
+            largest: RefCell::default(),
             scratch: Cell::default(),
         }
     }
@@ -58,21 +62,20 @@ impl Local {
         self.directory.borrow_mut()
     }
 
-    /// Who stands at the place of a selector's first tier that `hash` points to, if a request may
-    /// fit there. `None` also where the way there is not plain: the selector names GPU types, has no tier, or is unknown.
+    /// Looks for something in a selector's first tier. `None` also where the way there is not plain:
+    /// the selector names GPU types, has no tier, or is unknown.
     ///
     /// Most threads ask for one selector again and again, so the tier is kept while the count of
     /// directories that have been shown does not rise. The count is read before the directory, so
     /// that what is kept is at least as new as its count says.
     #[inline(always)]
-    pub(super) fn first_place(
+    pub(super) fn in_first_tier<R>(
         &self,
         shared: &Shared,
         selector: Selector,
-        need: &Resources,
-        hash: u64,
-    ) -> Option<Occupant> {
-        let gpus = need.gpus > 0;
+        gpus: bool,
+        look: impl FnOnce(&Tier) -> Option<R>,
+    ) -> Option<R> {
         let shown = shared.shown.get();
         loop {
             if let Some(r) = &*self.recent.borrow()
@@ -80,7 +83,7 @@ impl Local {
                 && r.selector == selector
                 && r.gpus == gpus
             {
-                return r.tier.at(&shared.blocks, need, hash);
+                return look(&r.tier);
             }
             self.renew_first_tier(shown, selector, gpus)?;
         }
@@ -94,6 +97,24 @@ impl Local {
         let tier = directory.view(selector.0)?.plain_first_tier(gpus)?.clone();
         *self.recent.borrow_mut() = Some(Recent { shown, selector, gpus, tier });
         Some(())
+    }
+
+    /// What the largest of a selector's workers are, looked up anew when the registry has changed.
+    pub(super) fn with_largest<R>(
+        &self,
+        changes: u64,
+        of: (Selector, bool),
+        look_up: impl FnOnce() -> Largest,
+        ask: impl FnOnce(&Largest) -> R,
+    ) -> R {
+        let mut largest = self.largest.borrow_mut();
+        if largest.len() >= REMEMBERED {
+            largest.clear();
+        }
+        match largest.entry(of) {
+            Entry::Occupied(kept) if kept.get().0 == changes => ask(&kept.get().1),
+            entry => ask(&entry.insert_entry((changes, look_up())).get().1),
+        }
     }
 
     /// The handle of constraints that were seen before, or `compile`s them.

@@ -4,7 +4,6 @@ use crossbeam_utils::Backoff;
 
 use super::local::Local;
 use super::select::{Candidate, Nothing, Planned, Query, Walk};
-use super::verdict::refusal;
 use super::{Affinity, Eligible, Engine, Refusal, Request, Reservation, ReserveError};
 use crate::ledger::{Claim, Draft, Holding, Sighting, Ticket};
 use crate::placement::{Dimension, Resources};
@@ -30,7 +29,7 @@ impl Engine {
     /// the first candidates fit; at worst every matching worker is looked at.
     pub fn reserve(&self, request: &Request<'_>) -> Result<Reservation, ReserveError> {
         let local = self.local();
-        match self.reserve_at_first_place(local, request) {
+        match self.reserve_in_first_tier(local, request) {
             Some(reservation) => Ok(reservation),
             None => self.reserve_by_walk(local, request),
         }
@@ -262,7 +261,7 @@ impl Engine {
         found.ok_or_else(|| {
             let view = directory.load().view(checked.selector.0);
             let tiers = view.map_or(&[][..], |view| view.tiers(&checked.query.need));
-            refusal(shared, tiers, &checked.query)
+            self.refusal(local, tiers, checked)
         })
     }
 

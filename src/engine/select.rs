@@ -132,7 +132,7 @@ impl<P: Planned> Walk<'_, P> {
 
     /// The first that fits, from the hash's place.
     #[inline]
-    fn first<R>(
+    pub(super) fn first<R>(
         &mut self,
         tier: &Tier,
         offer: &mut impl FnMut(Candidate) -> Option<R>,

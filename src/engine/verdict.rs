@@ -1,10 +1,12 @@
 //! Why a request was not placed, and whether waiting helps.
 
+use super::local::Local;
+use super::reserve::Checked;
 use super::select::{Query, registered};
-use super::{Reasons, Refusal, Verdict};
+use super::{Engine, Reasons, Refusal, Verdict};
 use crate::placement::{Dimension, Free, Resources};
 use crate::registry::{Shared, Tier};
-use crate::slots::{Refused, Wide};
+use crate::slots::{Occupant, Refused, Wide};
 
 /// The tally of matching workers that did not take a request.
 #[derive(Default)]
@@ -20,7 +22,6 @@ struct Tally {
 impl Tally {
     fn add(&mut self, free: &Free, capacity: &Resources, need: &Resources, takes: bool) {
         self.matching += 1;
-        self.could |= need.fits_in(capacity);
         for d in Dimension::ALL {
             self.too_small[d as usize] += (need.get(d) > capacity.get(d)) as u32;
         }
@@ -50,15 +51,72 @@ impl Tally {
     }
 }
 
-/// What to say of a request that no worker of these tiers took. Looks at each of them once.
-#[cold]
-pub(super) fn refusal(shared: &Shared, tiers: &[Tier], query: &Query) -> Refusal {
+/// The capacities of a selector's workers, less those that are no larger than another in any
+/// dimension: a few, as there are a few kinds of machines.
+#[derive(Debug, Default)]
+pub(super) struct Largest(Vec<Resources>);
+
+impl Largest {
+    fn of(shared: &Shared, tiers: &[Tier]) -> Largest {
+        let mut largest = Largest::default();
+        tiers.iter().for_each(|tier| tier.each(&shared.blocks, |o| largest.look(shared, o)));
+        largest
+    }
+
+    fn look(&mut self, shared: &Shared, occupant: Occupant) {
+        let Some(slot) = shared.table.get(occupant.slot) else { return };
+        // Of a moving worker, either place counts: it could hold the request all the while.
+        if registered(slot.word()) {
+            let capacity = slot.capacity();
+            if !self.0.iter().any(|other| capacity.fits_in(other)) {
+                self.0.retain(|other| !other.fits_in(&capacity));
+                self.0.push(capacity);
+            }
+        }
+    }
+
+    /// As [`Tally::refusal`], of a request that was refused.
+    fn refusal(&self, need: &Resources) -> Refusal {
+        let reasons = Reasons::default();
+        if self.0.iter().any(|capacity| need.fits_in(capacity)) {
+            return Refusal { verdict: Verdict::Busy, blocking: None, reasons };
+        }
+        let too_large = |d: &Dimension| self.0.iter().all(|c| need.get(*d) > c.get(*d));
+        let mut to_blame = Dimension::ALL.into_iter().filter(too_large);
+        let first = to_blame.next().filter(|_| !self.0.is_empty() && to_blame.next().is_none());
+        Refusal { verdict: Verdict::Never, blocking: first, reasons }
+    }
+}
+
+impl Engine {
+    /// What to say of a request that no worker of these tiers took.
+    #[cold]
+    pub(super) fn refusal(&self, local: &Local, tiers: &[Tier], checked: &Checked) -> Refusal {
+        let shared = &self.registry.shared;
+        if self.config.count_reasons {
+            return count(shared, tiers, &checked.query);
+        }
+        // Read first: what is kept is at least as new.
+        let changes = shared.changes.get();
+        let of = (checked.selector, checked.query.need.gpus > 0);
+        let look_up = || Largest::of(shared, tiers);
+        local.with_largest(changes, of, look_up, |largest| largest.refusal(&checked.query.need))
+    }
+}
+
+/// Looks at each worker of these tiers once.
+fn count(shared: &Shared, tiers: &[Tier], query: &Query) -> Refusal {
     let mut tally = Tally::default();
     for tier in tiers {
         tier.each(&shared.blocks, |occupant| {
             if let Some(slot) = shared.table.get(occupant.slot) {
                 let word = slot.word();
-                if slot.stamp().epoch == occupant.epoch && registered(word) {
+                if !registered(word) {
+                    return;
+                }
+                // Of a moving worker, either place says that it could hold the request.
+                tally.could |= query.need.fits_in(&slot.capacity());
+                if slot.stamp().epoch == occupant.epoch {
                     let takes = word.state().takes(query.ahead);
                     tally.add(&word.free(), &slot.capacity(), &query.need, takes);
                 }
@@ -84,7 +142,7 @@ impl Refusal {
         need: &Resources,
         refused: Refused<Wide>,
     ) -> Refusal {
-        let mut tally = Tally::default();
+        let mut tally = Tally { could: need.fits_in(capacity), ..Tally::default() };
         tally.add(free, capacity, need, refused != Refused::State);
         tally.refusal()
     }

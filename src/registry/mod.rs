@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) moves: Count,
     /// Registered workers.
     pub(crate) workers: Count,
+    /// Changes of workers: rises after each.
+    pub(crate) changes: Count,
     pub(crate) directory: Arc<ArcSwap<Directory>>,
     /// How often another directory has been shown: rises after it has been.
     pub(crate) shown: Count,
@@ -132,6 +134,7 @@ impl Registry {
                 blocks: Blocks::new(limits.blocks()),
                 moves: Count::default(),
                 workers: Count::default(),
+                changes: Count::default(),
                 directory: Arc::default(),
                 shown: Count::default(),
                 facts: Chunked::new(limits.workers),
@@ -149,6 +152,7 @@ impl Registry {
         let mut writer = self.writer.lock();
         let result = operation(&mut writer, &self.shared);
         writer.show(&self.shared);
+        self.shared.changes.rise();
         result
     }
 
