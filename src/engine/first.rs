@@ -21,8 +21,9 @@ impl Engine {
         local: &Local,
         request: &Request<'_>,
     ) -> Option<Reservation> {
-        // A copy, so that it stays in registers across the atomics.
-        let need = request.need;
+        // By reference: a copy would be made by one load of what the caller has just stored by two,
+        // which waits for them.
+        let need = &request.need;
         let Eligible::Selector(selector) = request.eligible else { return None };
         let ordinary = need.fits_in(&Resources::MAX)
             && !need.is_zero()
@@ -39,8 +40,8 @@ impl Engine {
         };
 
         let place = (request.ahead, hash);
-        let (slot, candidate) = self.first_candidate(local, selector, &need, place, &Nothing)?;
-        let less = candidate.word.less(Need::new(&need))?;
+        let (slot, candidate) = self.first_candidate(local, selector, need, place, &Nothing)?;
+        let less = candidate.word.less(Need::new(need))?;
         let (draft, record) = self.ledger.draft_and_record(&local.magazine, request.id)?;
         if !request.id.is_empty()
             && self.ledger.claim(draft, request.id, id_hash, |_| false) != Claim::Mine
@@ -49,7 +50,7 @@ impl Engine {
             return None;
         }
         let worker = candidate.worker();
-        record.aim(worker.index, worker.incarnation, &need);
+        record.aim(worker.index, worker.incarnation, need);
         if !slot.swap_from(candidate.word, less) {
             local.counters.cas_retries.add(1);
             self.ledger.discard(&local.magazine, draft);
@@ -76,7 +77,7 @@ impl Engine {
     ) -> Option<(&Slot, Candidate)> {
         let shared = &self.registry.shared;
         let at_once = |tier: &Tier| {
-            let Occupant { slot: index, epoch } = tier.at(&shared.blocks, need, hash)?;
+            let Occupant { slot: index, epoch } = tier.at(&shared.blocks, hash)?;
             let slot = shared.table.get(index)?;
             // The word, then the stamp: see `slots::slot`.
             let word = slot.word();

@@ -49,11 +49,11 @@ impl Tier {
         }
     }
 
-    /// The occupant of the very place that `hash` points to, if a request may fit there.
+    /// The occupant of the very place that `hash` points to; see [`Ring::at`].
     #[inline(always)]
-    pub(crate) fn at(&self, blocks: &Blocks, need: &Resources, hash: u64) -> Option<Occupant> {
+    pub(crate) fn at(&self, blocks: &Blocks, hash: u64) -> Option<Occupant> {
         match self {
-            Tier::Ring(ring) => ring.at(blocks, need, hash),
+            Tier::Ring(ring) => ring.at(blocks, hash),
             Tier::List(list) => {
                 list.get(order::start(order::second(hash), list.len() as u32) as usize).copied()
             }

@@ -18,7 +18,7 @@ use once_cell::race::OnceBox;
 
 use super::blocks::{Block, BlockRef, Blocks, LEVELS, Occupant};
 use super::hints::{Columns, FAN};
-use crate::placement::{Resources, order};
+use crate::placement::order;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Blocks that a ring holds without a further array.
@@ -99,18 +99,17 @@ impl Ring {
         BlockRef::from_bits(self.cell(at).load(Ordering::Acquire))
     }
 
-    /// The occupant of the very place that `hash` points to, if a request may fit there.
+    /// The occupant of the very place that `hash` points to. `None` also if the ring has more than a
+    /// few blocks, whose slots are not at hand: asking the hints first is quicker then.
     #[inline(always)]
-    pub(crate) fn at(&self, blocks: &Blocks, need: &Resources, hash: u64) -> Option<Occupant> {
+    pub(crate) fn at(&self, blocks: &Blocks, hash: u64) -> Option<Occupant> {
         let len = self.len.load(Ordering::Acquire);
-        let home = self.block(order::start(hash, len))?;
-        let block = blocks.get(home.index)?;
-        let at = block.start(hash);
-        // The slots of a few blocks are at hand, and looking is as quick as asking.
-        if len > INLINE as u32 && block.candidates(Columns::of(need)) & 1 << at == 0 {
+        if len > INLINE as u32 {
             return None;
         }
-        let occupant = block.occupant(at)?;
+        let home = self.block(order::start(hash, len))?;
+        let block = blocks.get(home.index)?;
+        let occupant = block.occupant(block.start(hash))?;
         // After the place: see step 2 in `blocks`.
         block.is(home.generation).then_some(occupant)
     }
