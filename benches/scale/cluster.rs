@@ -3,7 +3,9 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use slotwise::{Config, Engine, Request, Resources, Ticket, Verdict, WorkerRef, WorkerSpec};
+use slotwise::{
+    Config, Engine, Policy, Request, Resources, Ticket, Verdict, WorkerRef, WorkerSpec,
+};
 
 use crate::common::{REFUSED, Random};
 
@@ -89,8 +91,12 @@ impl Cluster {
         room: usize,
         detail: impl Fn(WorkerSpec, usize) -> WorkerSpec,
     ) -> Cluster {
-        let config =
-            Config { max_workers: workers, max_reservations: workers + room, ..Config::default() };
+        let config = Config {
+            max_workers: workers,
+            max_reservations: workers + room,
+            count_reasons: false,
+            ..Config::default()
+        };
         let engine = Engine::new(config).expect("the limits are in range");
         let spec = |k| detail(WorkerSpec::new(format!("worker-{k}"), TOTAL), k);
         let added = engine.add_workers((0..workers).map(spec));
@@ -116,13 +122,17 @@ impl Cluster {
         *self.workers.last().expect("there are workers")
     }
 
-    pub fn fill(&mut self, fill: Fill) {
+    /// Whether anything had to be done.
+    pub fn fill(&mut self, fill: Fill) -> bool {
         let (each, count) = fill.held(self.workers.len());
-        self.hold(each, count);
+        self.hold(each, count)
     }
 
-    /// Holds `each` on just the first `count` workers.
-    pub fn hold(&mut self, each: Resources, count: usize) {
+    /// Holds `each` on just the first `count` workers. Whether it did not before.
+    pub fn hold(&mut self, each: Resources, count: usize) -> bool {
+        if each == self.each && count == self.holding.len() {
+            return false;
+        }
         let keep = if each == self.each { count } else { 0 };
         for ticket in self.holding.drain(keep.min(self.holding.len())..) {
             self.engine.release(ticket).expect("it is held");
@@ -133,6 +143,7 @@ impl Cluster {
             let held = self.engine.reserve_on(worker, &request, None).expect(REFUSED);
             self.holding.push(held.ticket);
         }
+        true
     }
 
     /// Reserves and releases so often, one at a time, each starting at a place drawn at random (in
@@ -144,7 +155,14 @@ impl Cluster {
         pairs: usize,
         detail: impl Fn(Request<'static>, usize) -> Request<'static>,
     ) -> Duration {
-        self.fill(fill);
+        if self.fill(fill) {
+            // What was taken whole leaves hints of smaller sizes up, until one request has followed
+            // them. This one compares all workers that hints lead to.
+            let request = detail(Request::anonymous(NEED).policy(Policy::TightestFit), 0);
+            if let Ok(placed) = self.engine.reserve(&request) {
+                self.engine.release(placed.ticket).expect("it is held");
+            }
+        }
         // Some are not timed: what filling left in the caches is not what a host would find there.
         self.run(fill, pairs / 8, &detail);
         let start = Instant::now();

@@ -39,6 +39,7 @@ impl Engine {
             Affinity::Hash(hash) => hash,
         };
 
+        let shared = &self.registry.shared;
         let place = (request.ahead, hash);
         let (slot, candidate) = self.first_candidate(local, selector, need, place, &Nothing)?;
         let less = candidate.word.less(Need::new(need))?;
@@ -61,6 +62,7 @@ impl Engine {
             self.ledger.discard(&local.magazine, draft);
             return None;
         }
+        shared.blocks.taken(&shared.table, slot, less, need);
         local.counters.placed.add(1);
         Some(Reservation { ticket: draft.ticket(), worker, version, existing: false })
     }

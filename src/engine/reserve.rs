@@ -7,7 +7,7 @@ use super::select::{Candidate, Nothing, Planned, Query, Walk};
 use super::{Affinity, Eligible, Engine, Refusal, Request, Reservation, ReserveError};
 use crate::ledger::{Claim, Draft, Holding, Sighting, Ticket};
 use crate::placement::{Dimension, Resources};
-use crate::registry::{Selector, WorkerRef};
+use crate::registry::{Selector, Shared, WorkerRef};
 use crate::slots::{Change, Fence, Refused, Wide, Word};
 
 /// How often a request whose id another thread is entering looks again before it says so.
@@ -350,8 +350,11 @@ impl Engine {
         if retries > 0 {
             local.counters.cas_retries.add(retries);
         }
-        let version = changed?.version();
+        let changed = changed?;
+        let version = changed.version();
         if self.ledger.publish(draft, version, || self.gone(worker)) {
+            let Shared { blocks, table, .. } = &self.registry.shared;
+            blocks.taken(table, slot, changed.after, &change.take);
             return Ok(Reservation { ticket: draft.ticket(), worker, version, existing: false });
         }
         // The worker was removed after the swap, and what was taken went with it.

@@ -38,7 +38,7 @@ pub(super) trait Planned {
 #[inline(always)]
 pub(super) fn fits_beside(word: Word<Wide>, need: &Resources, planned: Resources) -> bool {
     if planned.is_zero() {
-        word.less(Need::new(need)).is_some()
+        word.fits(Need::new(need))
     } else {
         word.free().minus(&planned).fits(need)
     }

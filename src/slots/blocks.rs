@@ -23,7 +23,8 @@
 //!    moves on during that second look, it finds the worker, though the mover be stopped for ever.
 
 use super::hints::{self, COLUMNS, Columns, FAN, Hint, Sizes};
-use super::{Slot, Table, Wide, Word};
+use super::{Need, Slot, Table, Wide, Word};
+use crate::placement::Resources;
 use crate::sync::{AtomicU32, AtomicU64, Chunked, Ordering, store_load_fence};
 
 /// Places in a block.
@@ -201,6 +202,22 @@ impl Blocks {
     fn raise_both(&self, slot: &Slot, before: Word<Wide>, after: Word<Wide>) {
         for place in slot.places() {
             self.raise(place, before.sizes(), after.sizes());
+        }
+    }
+
+    /// Lowers the hints that led a request here if they would lead another like it in vain.
+    #[inline(always)]
+    pub(crate) fn taken(&self, table: &Table, slot: &Slot, after: Word<Wide>, need: &Resources) {
+        if !after.fits(Need::new(need)) {
+            self.lower_both(table, slot, after, need);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lower_both(&self, table: &Table, slot: &Slot, after: Word<Wide>, need: &Resources) {
+        for place in slot.places() {
+            self.lower(table, place, Columns::of(need), after.sizes());
         }
     }
 

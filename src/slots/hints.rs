@@ -13,12 +13,12 @@
 //! - *Raise*, after more has become free: fence; load; set M, unless M is set and D is not. Then the
 //!   same for the word above, all the way up, also past words that say so already: whoever set them
 //!   may have been stopped before the next.
-//! - *Lower*, by a finder that came in vain: set D; if it was set already, leave it to whoever set
+//! - *Lower*, by a finder that came in vain, or by one that took what was left: set D; if it was set already, leave it to whoever set
 //!   it. Fence; look; if there is not that much: clear M, fence, look again, and set M if there is
 //!   now. Clear D. If the word is zero then, the same for its bit above.
 //!
-//! Nothing is lowered when something is taken: most often it is given back before anybody looks,
-//! and then the hint was right all along.
+//! Whoever takes lowers only the hints that led there, and only if they would lead the same request
+//! there in vain: of the others, most are right again before anybody follows them.
 //!
 //! # Why it is never too low
 //! Raise and lower both pass a fence between their own write and their look at the other's. So if a

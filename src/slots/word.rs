@@ -275,7 +275,13 @@ impl<L: Layout> Word<L> {
     pub(crate) fn less(self, need: Need<L>) -> Option<Self> {
         let low = self.low.wrapping_sub(need.bits);
         let word = Word { low, version: self.version.wrapping_add(1), layout: PhantomData };
-        (self.low & low & need.asked == need.asked).then_some(word)
+        self.fits(need).then_some(word)
+    }
+
+    /// Whether `need` fits.
+    #[inline(always)]
+    pub(crate) fn fits(self, need: Need<L>) -> bool {
+        self.low & self.low.wrapping_sub(need.bits) & need.asked == need.asked
     }
 
     /// With `amount` given back by `changes` reservations. It was taken before, so that it fits.
