@@ -103,10 +103,9 @@ impl<P: Planned> Walk<'_, P> {
         }
     }
 
-    /// The candidate at this place, if it fits, with what is free there. If it does not, the hints
-    /// that led here are lowered.
-    #[inline]
-    fn look(&mut self, find: Find) -> Option<(Candidate, Free)> {
+    /// The candidate at this place, if it fits. If it does not, the hints that led here are lowered.
+    #[inline(always)]
+    fn look(&mut self, find: Find) -> Option<Candidate> {
         self.probes += 1;
         let Find { occupant, place } = find;
         let slot = self.shared.table.get(occupant.slot)?;
@@ -116,14 +115,21 @@ impl<P: Planned> Walk<'_, P> {
             self.stale = true;
             return None;
         }
-        let free = word.free().minus(&self.planned.on(occupant.slot));
-        if word.state().takes(self.query.ahead) && free.fits(&self.query.need) {
-            return Some((Candidate { slot: occupant.slot, stamp, word }, free));
+        if word.state().takes(self.query.ahead)
+            && fits_beside(word, &self.query.need, self.planned.on(occupant.slot))
+        {
+            return Some(Candidate { slot: occupant.slot, stamp, word });
         }
+        self.turn_away(place, word);
+        None
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn turn_away(&self, place: u32, word: Word<Wide>) {
         if place != NOWHERE {
             self.shared.blocks.lower(&self.shared.table, place, self.columns(), word.sizes());
         }
-        None
     }
 
     fn columns(&self) -> Columns {
@@ -138,7 +144,7 @@ impl<P: Planned> Walk<'_, P> {
         offer: &mut impl FnMut(Candidate) -> Option<R>,
     ) -> Option<R> {
         let (blocks, hash) = (&self.shared.blocks, self.query.hash);
-        tier.search(blocks, self.columns(), hash, |find| offer(self.look(find)?.0))
+        tier.search(blocks, self.columns(), hash, |find| offer(self.look(find)?))
     }
 
     /// The one with the lowest score of what is left, then the lowest index. Again from the start
@@ -153,8 +159,9 @@ impl<P: Planned> Walk<'_, P> {
         loop {
             let mut best: Option<((u64, u32), Candidate)> = None;
             tier.search(&shared.blocks, self.columns(), 0, |find| {
-                if let Some((candidate, free)) = self.look(find) {
-                    let key = (score(self.left(free), self.weights(candidate)), candidate.slot);
+                if let Some(candidate) = self.look(find) {
+                    let left = self.left(candidate);
+                    let key = (score(left, self.weights(candidate)), candidate.slot);
                     if best.is_none_or(|(lowest, _)| key < lowest) {
                         best = Some((key, candidate));
                     }
@@ -176,8 +183,8 @@ impl<P: Planned> Walk<'_, P> {
         let shared = self.shared;
         let hashes = [self.query.hash, order::other(self.query.hash)];
         let [one, other] = hashes.map(|hash| {
-            let (candidate, free) = self.look(tier.meet(&shared.blocks, hash)?)?;
-            let share = free_share(self.left(free), self.weights(candidate));
+            let candidate = self.look(tier.meet(&shared.blocks, hash)?)?;
+            let share = free_share(self.left(candidate), self.weights(candidate));
             Some(((u64::MAX - share, candidate.slot), candidate))
         });
         let emptier = match (one, other) {
@@ -193,7 +200,9 @@ impl<P: Planned> Walk<'_, P> {
         offer(emptier.1)
     }
 
-    fn left(&self, free: Free) -> Free {
+    /// What the request would leave there, beside what is planned.
+    fn left(&self, candidate: Candidate) -> Free {
+        let free = candidate.word.free().minus(&self.planned.on(candidate.slot));
         free.minus(&self.query.need)
     }
 

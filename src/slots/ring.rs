@@ -115,10 +115,20 @@ impl Ring {
     }
 
     /// The block that `hash` points to; past a hole, the next.
+    #[inline(always)]
     fn home(&self, hash: u64) -> Option<BlockRef> {
         let len = self.len.load(Ordering::Acquire);
         let first = order::start(hash, len);
-        (first..len).chain(0..first).find_map(|at| self.block(at))
+        match self.block(first) {
+            Some(home) => Some(home),
+            None => self.past_hole(first, len),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn past_hole(&self, hole: u32, len: u32) -> Option<BlockRef> {
+        (hole..len).chain(0..hole).find_map(|at| self.block(at))
     }
 
     /// The first occupant from the place that `hash` points to and round in its block.
