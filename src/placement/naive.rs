@@ -47,30 +47,29 @@ fn choose_in(policy: Policy, tier: &Tier, need: &Resources, hash: u64) -> Option
     }
 }
 
-/// The block that `hash` points to, or past a hole the next, and the place in it.
-fn start(tier: &Tier, hash: u64) -> Option<(&Block, usize)> {
+/// The block that `hash` points to, or past a hole the next.
+fn start(tier: &Tier, hash: u64) -> Option<&Block> {
     let first = order::start(hash, tier.len() as u32) as usize;
-    let block = tier[first..].iter().chain(&tier[..first]).flatten().next()?;
-    Some((block, order::start(order::second(hash), block.1.len() as u32) as usize))
+    tier[first..].iter().chain(&tier[..first]).flatten().next()
 }
 
-/// The workers of a block, from a place on and round to it.
-fn round(block: &Block, from: usize) -> impl Iterator<Item = Worker> {
-    let (before, after) = block.1.split_at(from.min(block.1.len()));
+/// The workers of a block, from the place that `hash` points to and round to it.
+fn round(block: &Block, hash: u64) -> impl Iterator<Item = Worker> {
+    let from = order::start(order::second(hash), block.1.len() as u32) as usize;
+    let (before, after) = block.1.split_at(from);
     after.iter().chain(before).flatten().copied()
 }
 
-/// The workers of the block that `hash` points to, from the place that it points to.
+/// The workers of the block that `hash` points to.
 fn home(tier: &Tier, hash: u64) -> Option<Vec<Worker>> {
-    let (block, from) = start(tier, hash)?;
-    Some(round(block, from).collect())
+    Some(round(start(tier, hash)?, hash).collect())
 }
 
 /// All workers of the tier: the block that `hash` points to, then the others by their numbers from
-/// there on and round, each from the same place.
+/// there on and round.
 fn round_from(tier: &Tier, hash: u64) -> Vec<Worker> {
-    let Some((first, from)) = start(tier, hash) else { return Vec::new() };
+    let Some(first) = start(tier, hash) else { return Vec::new() };
     let mut blocks: Vec<&Block> = tier.iter().flatten().collect();
     blocks.sort_by_key(|(number, _)| (*number < first.0, *number));
-    blocks.into_iter().flat_map(|block| round(block, from)).collect()
+    blocks.into_iter().flat_map(|block| round(block, hash)).collect()
 }

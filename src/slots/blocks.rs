@@ -266,6 +266,12 @@ impl Blocks {
         [(&block.hints, place % FAN), node(0), node(1), node(2)]
     }
 
+    /// Whether the hints above a block lead to it.
+    #[inline]
+    pub(super) fn leads_to(&self, block: u32, columns: Columns) -> bool {
+        self.candidates(1, block / FAN, columns) & 1 << (block % FAN) != 0
+    }
+
     /// The children of a node under which a request may fit.
     #[inline]
     pub(super) fn candidates(&self, level: usize, node: u32, columns: Columns) -> u32 {

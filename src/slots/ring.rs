@@ -2,8 +2,8 @@
 //!
 //! A hash points to a block of the ring and to a place in it, by linear hashing. The search takes
 //! what hints say may fit: first in that block, from that place and round to it; then in the
-//! ring's other blocks, by their numbers from that block's on and round to it, each from the same
-//! place. It comes to the other blocks from above, by the levels of hints that the ring's mask
+//! ring's other blocks, by their numbers from that block's on and round to it, each from the place
+//! that the hash points to there. It comes to the other blocks from above, by the levels of hints that the ring's mask
 //! leaves, so that its length is that of the tree and not that of the ring.
 //!
 //! # Protocol
@@ -163,13 +163,19 @@ impl Ring {
     ) -> Option<R> {
         let home = self.home(hash)?;
         let block = blocks.get(home.index)?;
-        let from = block.start(hash);
-        let found = block.search(home, block.candidates(columns), from, &mut visit);
-        if found.is_some() || self.len.load(Ordering::Acquire) <= 1 {
-            return found;
+        let len = self.len.load(Ordering::Acquire);
+        // Of many blocks this one is seldom at hand; the word above it is, and says whether to look.
+        if len <= INLINE as u32 || blocks.leads_to(home.index, columns) {
+            let from = block.start(hash);
+            let found = block.search(home, block.candidates(columns), from, &mut visit);
+            if found.is_some() {
+                return found;
+            }
         }
-        let search = Search { ring: self, blocks, columns, from };
-        search.others(home.index, &mut visit)
+        if len <= 1 {
+            return None;
+        }
+        Search { ring: self, blocks, columns, hash }.others(home.index, &mut visit)
     }
 
     /// The blocks as they are, by their numbers: the places used so far of each, holes included.
@@ -228,7 +234,7 @@ struct Search<'a> {
     ring: &'a Ring,
     blocks: &'a Blocks,
     columns: Columns,
-    from: u32,
+    hash: u64,
 }
 
 impl Search<'_> {
@@ -289,7 +295,7 @@ impl Search<'_> {
             return None;
         }
         let this = BlockRef { index, generation };
-        block.search(this, block.candidates(self.columns), self.from, visit)
+        block.search(this, block.candidates(self.columns), block.start(self.hash), visit)
     }
 }
 
