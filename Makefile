@@ -9,7 +9,7 @@ CHECKED = CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_LTO=
 # Wherever cargo puts it.
 SLOTWISE = $(CARGO) run --quiet --release --features cli --
 
-.PHONY: help setup run test test-rust check bench-smoke loom loom-long mutants model-long \
+.PHONY: help setup run test test-rust check bench-smoke instructions loom loom-long mutants model-long \
         stress-long bench bench-report package long clean
 
 help:
@@ -17,7 +17,7 @@ help:
 	@echo 'make test         every test that CI runs'
 	@echo 'make bench        all benchmarks (redis-server on PATH is measured, too), report in out/'
 	@echo 'make bench-report writes BENCHMARKS.md and docs/scale.svg anew: minutes, on an idle machine'
-	@echo 'parts of test:    check test-rust bench-smoke loom package'
+	@echo 'parts of test:    check test-rust bench-smoke instructions loom package'
 	@echo 'longer tiers:     loom-long mutants model-long stress-long, or all of them: long'
 	@echo 'also:             setup clean'
 
@@ -45,6 +45,10 @@ test-rust: setup
 # The benchmarks compile and each does one short round.
 bench-smoke: setup
 	$(CHECKED) --benches
+
+# The hottest operations take no more instructions than they did; needs valgrind to count them.
+instructions: setup
+	$(CARGO) bench --bench instructions
 
 # Every interleaving of the core's races with up to two preemptions, and the seeded bugs.
 loom: setup

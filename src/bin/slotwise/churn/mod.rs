@@ -207,6 +207,8 @@ fn build(args: &Args, reservations: u64) -> Result<Engine, Failure> {
         max_workers: args.workers as usize,
         max_reservations: (2 * reservations as usize).clamp(1 << 14, 1 << 27),
         policy: args.policy,
+        // Nobody reads them here.
+        count_reasons: false,
         ..default
     })
     .map_err(|e| Failure::Unusable(format!("--workers: {e}")))?;
