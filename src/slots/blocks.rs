@@ -230,9 +230,7 @@ impl Blocks {
 
     fn raise(&self, place: u32, from: Sizes, to: Sizes) {
         let path = self.path(place);
-        for column in hints::columns_between(from, to) {
-            hints::raise(&path, column);
-        }
+        hints::columns_between(from, to, |column| hints::raise(&path, column));
     }
 
     /// Lowers the hints that led to a place where this much is free, and no more.
@@ -255,15 +253,17 @@ impl Blocks {
     }
 
     /// The hints of a place and those above it, from below, and where its own are among them.
-    #[inline]
+    #[inline(always)]
     fn path(&self, place: u32) -> [(&[Hint; COLUMNS], u32); LEVELS + 1] {
-        let index = place / FAN;
-        let node = |level: usize| {
-            let child = index / FAN.pow(level as u32);
-            (&self.nodes[level].get_or_grow((child / FAN) as usize).0, child % FAN)
-        };
-        let block = self.blocks.get_or_grow(index as usize);
-        [(&block.hints, place % FAN), node(0), node(1), node(2)]
+        let [node1, node2, node3] = &self.nodes;
+        let block = place / FAN;
+        let (first, second, third) = (block / FAN, block / FAN / FAN, block / FAN / FAN / FAN);
+        [
+            (&self.blocks.get_or_grow(block as usize).hints, place % FAN),
+            (&node1.get_or_grow(first as usize).0, block % FAN),
+            (&node2.get_or_grow(second as usize).0, first % FAN),
+            (&node3.get_or_grow(third as usize).0, second % FAN),
+        ]
     }
 
     /// Whether the hints above a block lead to it.

@@ -32,7 +32,7 @@
 //! The fences are [`store_load_fence_after_swap`]: a raise comes after the swap of a slot's word or of the hint below, or after a load that saw another's swap
 //! (two loads, which x86-64 keeps in order); a lowering is a swap itself.
 
-use crate::placement::{Dimension, Resources};
+use crate::placement::Resources;
 use crate::sync::{AtomicU64, Bug, Ordering, bug, store_load_fence_after_swap};
 
 /// Hints in a word, and children of a word above.
@@ -59,6 +59,7 @@ impl Hint {
     }
 
     /// Whether it was set already.
+    #[inline]
     fn raise(&self, at: u32) -> bool {
         store_load_fence_after_swap();
         let word = self.0.load(Ordering::Acquire);
@@ -142,13 +143,14 @@ pub(super) const COLUMNS: usize = (SIZES[0] + SIZES[1] + SIZES[2]) as usize;
 /// How large amounts are, by dimension: their bits, 0 for nothing.
 pub(crate) type Sizes = [u32; 3];
 
-/// The columns of the sizes above `from` and up to `to`.
-#[inline]
-pub(super) fn columns_between(from: Sizes, to: Sizes) -> impl Iterator<Item = usize> {
-    Dimension::ALL.into_iter().flat_map(move |d| {
-        let first = FIRST[d as usize];
-        (first + from[d as usize]..first + to[d as usize]).map(|column| column as usize)
-    })
+/// Shows `each` the columns of the sizes above `from` and up to `to`.
+#[inline(always)]
+pub(super) fn columns_between(from: Sizes, to: Sizes, mut each: impl FnMut(usize)) {
+    for d in 0..3 {
+        for size in from[d]..to[d] {
+            each((FIRST[d] + size) as usize);
+        }
+    }
 }
 
 /// The columns in which a request looks: in each dimension of which it needs something, that of
@@ -215,8 +217,10 @@ mod tests {
             assert_eq!(Columns::of(&need).beyond(sizes).count(), beyond, "{sizes:?}");
         }
         assert_eq!(Columns::of(&Resources::ZERO).iter().count(), 0);
-        assert_eq!(columns_between([0; 3], SIZES).count(), COLUMNS);
-        assert!(columns_between([0; 3], SIZES).all(|column| reaches(SIZES, column)));
+        let mut all = Vec::new();
+        columns_between([0; 3], SIZES, |column| all.push(column));
+        assert!(all.iter().all(|&column| reaches(SIZES, column)));
+        assert_eq!(all, Vec::from_iter(0..COLUMNS));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use core::marker::PhantomData;
 use super::State;
 use super::hints::Sizes;
 use super::wide::WideCell;
-use crate::placement::{Dimension, Free, Resources};
+use crate::placement::{Free, Resources};
 #[cfg(test)]
 use crate::sync::{AtomicU64, Ordering};
 
@@ -236,8 +236,11 @@ impl<L: Layout> Word<L> {
         if !self.state().takes(true) {
             return [0; 3];
         }
-        let free = self.free().available();
-        Dimension::ALL.map(|d| u64::BITS - free.get(d).leading_zeros())
+        // Less than nothing is nothing.
+        [L::CPU, L::MEMORY, L::GPUS].map(|field| {
+            let free = field.raw(self.low).saturating_sub(field.bias());
+            u64::BITS - free.leading_zeros()
+        })
     }
 
     /// Whether there is no size that this one reaches and `before` did not, as far as can be said
@@ -295,6 +298,7 @@ impl<L: Layout> Word<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::placement::Dimension;
     use proptest::prelude::*;
 
     fn free(cpu: u64, memory: u64, gpus: u64) -> impl Strategy<Value = Free> {
