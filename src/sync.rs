@@ -178,3 +178,63 @@ pub(crate) mod seeded {
         caught
     }
 }
+
+/// Places in the protocols where a test can park a thread, to see that nobody waits for it. Outside
+/// of such tests they are nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(any(not(test), slotwise_loom), allow(dead_code, reason = "named by tests only"))]
+pub(crate) enum Stop {
+    /// An id is tentatively entered.
+    Entered,
+    /// A record says where its reservation is about to be taken.
+    Aimed,
+    /// A slot has been taken from, and the record is not live yet.
+    Taken,
+    /// A hint is marked as being lowered.
+    Marked,
+    /// A hint is lowered, and the second look is to come.
+    Lowered,
+    /// A record is closed, and its slot not credited yet.
+    Closed,
+    /// A slot is credited, and no hint raised yet.
+    Credited,
+    /// The first of a path's hints is raised.
+    Raised,
+    /// All is given back but the record.
+    Given,
+}
+
+#[cfg(any(not(test), slotwise_loom))]
+#[inline(always)]
+pub(crate) const fn stop(_: Stop) {}
+
+#[cfg(all(test, not(slotwise_loom)))]
+pub(crate) use parking::stop;
+
+#[cfg(all(test, not(slotwise_loom)))]
+pub(crate) mod parking {
+    use super::Stop;
+    use std::cell::RefCell;
+    use std::sync::mpsc::{Receiver, Sender};
+
+    /// Where the thread is to park, whom it tells, and what it waits for.
+    type Order = (Stop, Sender<()>, Receiver<()>);
+
+    std::thread_local! {
+        static ORDER: RefCell<Option<Order>> = const { RefCell::new(None) };
+    }
+
+    /// The calling thread parks when it comes there next.
+    pub(crate) fn park_at(at: Stop, parked: Sender<()>, go_on: Receiver<()>) {
+        ORDER.set(Some((at, parked, go_on)));
+    }
+
+    pub(crate) fn stop(at: Stop) {
+        let order = ORDER.with_borrow_mut(|order| order.take_if(|(wanted, ..)| *wanted == at));
+        if let Some((_, parked, go_on)) = order {
+            parked.send(()).expect("the test waits for this");
+            // Nobody who could let it go on: it stays no longer than the test.
+            let _ = go_on.recv();
+        }
+    }
+}

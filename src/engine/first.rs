@@ -13,6 +13,7 @@ use crate::ledger::Claim;
 use crate::placement::{Policy, Resources};
 use crate::registry::{Selector, Tier};
 use crate::slots::{Need, Occupant, Slot};
+use crate::sync::{Stop, stop};
 
 impl Engine {
     #[inline(always)]
@@ -52,11 +53,13 @@ impl Engine {
         }
         let worker = candidate.worker();
         record.aim(worker.index, worker.incarnation, need);
+        stop(Stop::Aimed);
         if !slot.swap_from(candidate.word, less) {
             local.counters.cas_retries.add(1);
             self.ledger.discard(&local.magazine, draft);
             return None;
         }
+        stop(Stop::Taken);
         let version = less.version();
         if !record.publish(draft.generation(), version, || self.gone(worker)) {
             self.ledger.discard(&local.magazine, draft);

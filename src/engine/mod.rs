@@ -21,6 +21,8 @@ mod workers;
 mod loom_tests;
 #[cfg(all(test, not(slotwise_loom)))]
 mod policy_tests;
+#[cfg(all(test, not(slotwise_loom)))]
+mod stop_tests;
 
 use std::sync::Arc;
 

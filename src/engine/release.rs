@@ -4,6 +4,7 @@ use super::local::Local;
 use super::{Engine, ReleaseError, Released};
 use crate::ledger::{NotLive, Ticket};
 use crate::registry::WorkerRef;
+use crate::sync::{Stop, stop};
 
 impl From<NotLive> for ReleaseError {
     fn from(not_live: NotLive) -> Self {
@@ -51,9 +52,11 @@ impl Engine {
     #[inline(always)]
     fn release_with(&self, local: &Local, ticket: Ticket) -> Result<Released, ReleaseError> {
         let record = self.ledger.close_record(ticket)?;
+        stop(Stop::Closed);
         let holding = record.holding();
         let worker = WorkerRef { index: holding.slot, incarnation: holding.incarnation };
         let version = self.give(local, worker, &holding.amount, 1);
+        stop(Stop::Given);
         self.ledger.finish_record(&local.magazine, ticket, record);
         local.counters.released.add(1);
         Ok(Released { worker, amount: holding.amount, version })

@@ -9,6 +9,7 @@ use crate::ledger::{Claim, Draft, Holding, Sighting, Ticket};
 use crate::placement::{Dimension, Resources};
 use crate::registry::{Selector, Shared, WorkerRef};
 use crate::slots::{Change, Fence, Refused, Wide, Word};
+use crate::sync::{Stop, stop};
 
 /// How often a request whose id another thread is entering looks again before it says so.
 const LOOKS: u32 = 128;
@@ -377,6 +378,7 @@ impl Engine {
             local.counters.cas_retries.add(retries);
         }
         let changed = changed?;
+        stop(Stop::Credited);
         self.registry.shared.blocks.freed(slot, changed.before, changed.after);
         Some(changed.version())
     }

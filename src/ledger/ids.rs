@@ -33,7 +33,9 @@
 //! and its partner is the same fence in the other thread's insert. The mark that a bucket has
 //! spilled is set before any entry goes beyond it, so it is covered by the same pair of fences.
 
-use crate::sync::{AtomicU64, Bug, Ordering, bug, spin_loop, store_load_fence_after_swap, zeroes};
+use crate::sync::{
+    AtomicU64, Bug, Ordering, Stop, bug, spin_loop, stop, store_load_fence_after_swap, zeroes,
+};
 
 #[cfg(not(all(slotwise_loom, test)))]
 const CELLS: usize = 7;
@@ -250,6 +252,7 @@ impl IdIndex {
             if swap(Entry::EMPTY, tentative.0).is_err() {
                 continue;
             }
+            stop(Stop::Entered);
             store_load_fence_after_swap();
             match self.second_look(hash, step, &same) {
                 SecondLook::Alone => {

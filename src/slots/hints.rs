@@ -33,7 +33,7 @@
 //! (two loads, which x86-64 keeps in order); a lowering is a swap itself.
 
 use crate::placement::Resources;
-use crate::sync::{AtomicU64, Bug, Ordering, bug, store_load_fence_after_swap};
+use crate::sync::{AtomicU64, Bug, Ordering, Stop, bug, stop, store_load_fence_after_swap};
 
 /// Hints in a word, and children of a word above.
 pub(super) const FAN: u32 = 32;
@@ -79,9 +79,11 @@ impl Hint {
         if self.0.fetch_or(mark, Ordering::AcqRel) & mark != 0 {
             return;
         }
+        stop(Stop::Marked);
         store_load_fence_after_swap();
         if !high() {
             self.0.fetch_and(!Self::may(at), Ordering::AcqRel);
+            stop(Stop::Lowered);
             store_load_fence_after_swap();
             if !bug(Bug::LowerWithoutSecondLook) && high() {
                 self.0.fetch_or(Self::may(at), Ordering::AcqRel);
@@ -98,6 +100,7 @@ pub(super) fn raise<const N: usize>(path: &[(&[Hint; N], u32)], column: usize) {
         if hints[column].raise(*at) && bug(Bug::RaiseStopsEarly) {
             return;
         }
+        stop(Stop::Raised);
     }
 }
 

@@ -1,0 +1,122 @@
+//! A thread that is parked in the middle of a reservation or a release, at each step of the
+//! protocols, while others go on: they wait for nothing, find what is free, and the books are right
+//! when it has gone on.
+
+use std::sync::mpsc::channel;
+use std::thread;
+
+use super::*;
+use crate::placement::Resources;
+use crate::registry::WorkerSpec;
+use crate::sync::{Stop, parking::park_at};
+
+const STOPS: [Stop; 9] = [
+    Stop::Entered,
+    Stop::Aimed,
+    Stop::Taken,
+    Stop::Marked,
+    Stop::Lowered,
+    Stop::Closed,
+    Stop::Credited,
+    Stop::Raised,
+    Stop::Given,
+];
+
+/// All of a worker, so that hints are lowered and raised.
+const ALL: Resources = Resources::new(100, 100);
+
+/// Runs `meanwhile` while a thread is parked there, in a pair of its own.
+fn while_parked(engine: &Engine, at: Stop, meanwhile: impl FnOnce()) {
+    thread::scope(|scope| {
+        let (parked, wait) = channel();
+        let (let_go, go_on) = channel();
+        let one = scope.spawn(move || {
+            park_at(at, parked, go_on);
+            let placed = engine.reserve(&Request::new(b"parked", ALL).hash(0));
+            let released = placed.map(|placed| engine.release(placed.ticket));
+            (placed, released)
+        });
+        wait.recv().unwrap_or_else(|_| panic!("a pair does not come by {at:?}"));
+        meanwhile();
+        let_go.send(()).expect("it is parked");
+        let _ = one.join().expect("it goes on");
+    });
+}
+
+fn three_workers() -> Engine {
+    let engine = Engine::new(Config::default()).unwrap();
+    for id in ["a", "b", "c"] {
+        engine.add_worker(WorkerSpec::new(id, ALL)).unwrap();
+    }
+    engine
+}
+
+fn all_is_free(engine: &Engine) {
+    let audit = engine.audit();
+    assert!(audit.is_ok() && audit.unsettled == 0 && audit.reservations == 0, "{audit:?}");
+    assert!(engine.workers().iter().all(|worker| worker.free == worker.total.into()));
+}
+
+#[test]
+fn a_parked_thread_delays_nobody() {
+    for at in STOPS {
+        let engine = three_workers();
+        while_parked(&engine, at, || {
+            // Two workers are nobody's, and one of them is always found, wherever one looks first.
+            thread::scope(|scope| {
+                for me in 0..2u64 {
+                    let engine = &engine;
+                    scope.spawn(move || {
+                        for round in 0..2_000u64 {
+                            let id = format!("{me}, {round}");
+                            let request = Request::new(id.as_bytes(), ALL).hash(round << 32);
+                            let held = engine.reserve(&request).unwrap_or_else(|error| {
+                                panic!("{at:?}: a free worker is not found: {error}")
+                            });
+                            match round % 2 {
+                                0 => engine.release(held.ticket).expect("held"),
+                                _ => engine.release_id(id.as_bytes()).expect("held"),
+                            };
+                        }
+                    });
+                }
+            });
+            // Of the parked one's own id, whatever it holds by then, or that it is in flight.
+            match engine.reserve(&Request::new(b"parked", ALL)) {
+                Ok(held) if held.existing => {}
+                Ok(held) => drop(engine.release(held.ticket).expect("its own")),
+                Err(error) => assert_eq!(error, ReserveError::InFlight, "{at:?}"),
+            }
+            // Both at once, and the registry.
+            let both = [Request::anonymous(ALL), Request::anonymous(ALL)];
+            let mut results = Vec::new();
+            engine.reserve_batch(&both, BatchMode::AllOrNothing, &mut results);
+            for result in &results {
+                engine.release(result.expect("two are free").ticket).expect("held");
+            }
+            engine.cordon(b"b").unwrap();
+            engine.uncordon(b"b").unwrap();
+            engine.add_worker(WorkerSpec::new("d", ALL)).unwrap();
+            engine.remove_worker(b"d").unwrap();
+            assert!(engine.audit().is_ok(), "{at:?}");
+        });
+        all_is_free(&engine);
+    }
+}
+
+/// Its worker is removed, and registered again, while it is parked: nobody waits, nothing is lost
+/// twice, and what it does late credits nothing to the new one.
+#[test]
+fn a_parked_threads_worker_is_removed() {
+    for at in STOPS {
+        let engine = three_workers();
+        while_parked(&engine, at, || {
+            for id in ["a", "b", "c"] {
+                engine.remove_worker(id.as_bytes()).unwrap();
+                engine.add_worker(WorkerSpec::new(id, ALL)).unwrap();
+            }
+            assert!(engine.audit().is_ok(), "{at:?}");
+        });
+        all_is_free(&engine);
+    }
+}
