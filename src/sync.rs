@@ -101,7 +101,7 @@ pub(crate) fn zeroes(len: usize) -> Box<[AtomicU64]> {
 /// loom tests the question is a constant `false` and costs nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-#[cfg_attr(not(all(slotwise_loom, test)), allow(dead_code))]
+#[cfg_attr(not(all(slotwise_loom, test)), allow(dead_code, reason = "named by models only"))]
 pub(crate) enum Bug {
     /// A reservation is written with a store, not a compare-and-swap.
     TakeWithoutCas = 1,

@@ -260,3 +260,32 @@ fn the_search_among_many_is_the_naive_policy() {
     assert!(world.engine.audit().is_ok());
     assert!(world.tickets.len() > 50, "hardly anything was placed");
 }
+
+/// A search that is still under way in the ring of a selector whose label is looked up by now does
+/// not come upon the workers that stand in the ring's former blocks.
+#[test]
+fn a_ring_that_is_left_leads_nowhere() {
+    let engine = Engine::new(Config::default()).unwrap();
+    let worker = |id: String| WorkerSpec::new(id, Resources::new(100, 100));
+    let add = |spec| {
+        engine.add_worker(spec).unwrap();
+    };
+    // Two blocks.
+    (0..40).for_each(|k| add(worker(format!("same {k}")).label("host", "same")));
+    let selector = engine.selector(&Constraints::new().label("host", "same")).unwrap();
+    let need = Resources::new(1, 1);
+    let old = {
+        let mut directory = engine.local().directory();
+        directory.load().view(selector.0).unwrap().tiers(&need)[0].clone()
+    };
+    let met = || {
+        let blocks = &engine.registry.shared.blocks;
+        let columns = crate::slots::Columns::of(&need);
+        (0..64).any(|hash| old.search(blocks, columns, hash, Some).is_some())
+    };
+    assert!(met());
+    // The label turns, and other classes take the blocks that its own have left.
+    (0..70).for_each(|k| add(worker(format!("own {k}")).label("host", format!("own {k}"))));
+    (0..200).for_each(|k| add(worker(format!("pool {k}")).pool(format!("pool {k}"))));
+    assert!(!met(), "another class is met by a ring that was left");
+}

@@ -7,7 +7,7 @@ use super::views::{Selected, Source, Tier, rank};
 use super::writer::{Was, Writer, rank_class};
 use super::{Constraints, Selector, SelectorError, check};
 use crate::placement::Rank;
-use crate::slots::Occupant;
+use crate::slots::{Occupant, Ring};
 
 impl Writer {
     pub(super) fn select(&mut self, constraints: &Constraints) -> Result<Selector, SelectorError> {
@@ -28,7 +28,10 @@ impl Writer {
     }
 
     /// Decides where a selector's workers come from, and gathers them.
-    pub(super) fn source(&mut self, selector: u32) {
+    ///
+    /// Returns the rings that it had and has no more: once that is shown, they are the caller's to
+    /// retire.
+    pub(super) fn source(&mut self, selector: u32) -> Vec<Arc<Ring>> {
         let constraints = Arc::clone(&self.selected[selector as usize].constraints);
         let label = constraints.labels.iter().find(|(key, _)| self.labels.is_looked_up(key));
         let source = match (&constraints.machine, label) {
@@ -46,19 +49,21 @@ impl Writer {
             (None, None) => Source::Classes,
         };
         let by_class = source == Source::Classes;
-        let was_by_class = self.selected[selector as usize].source == Source::Classes;
-        self.selected[selector as usize].source = source;
+        let selected = &mut self.selected[selector as usize];
+        let was_by_class = selected.source == Source::Classes;
+        selected.source = source;
         if by_class {
             self.gather_classes(selector);
-        } else {
-            if was_by_class {
-                self.selected[selector as usize].rings = Default::default();
-                for class in self.classes.iter().map(|(i, _)| i).collect::<Vec<_>>() {
-                    self.classes.get_mut(class).part_of.retain(|(s, ..)| *s != selector);
-                }
-            }
-            self.list(selector, None);
+            return Vec::new();
         }
+        let rings = core::mem::take(&mut selected.rings);
+        if was_by_class {
+            for class in self.classes.iter().map(|(i, _)| i).collect::<Vec<_>>() {
+                self.classes.get_mut(class).part_of.retain(|(s, ..)| *s != selector);
+            }
+        }
+        self.list(selector, None);
+        rings.into_iter().flat_map(|rings| rings.into_values().map(|(ring, _)| ring)).collect()
     }
 
     fn gather_classes(&mut self, selector: u32) {

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 /// Slots. A machine or a hostname mostly has one worker: that costs no allocation.
 #[derive(Debug, Default)]
-// Boxed, or one slot would take as much room as a tree's root.
-#[allow(clippy::box_collection)]
+#[allow(clippy::box_collection, reason = "else one slot takes as much room as a tree's root")]
 pub(super) enum SlotSet {
     #[default]
     None,

@@ -311,16 +311,20 @@ impl Writer {
     ///
     /// The selectors that name the key see their workers by list before the first of these leaves
     /// a class that they name, so that a look at classes alone, which misses it, is followed by
-    /// another (the count of moves has risen), which comes upon the list.
+    /// another (the count of moves has risen), which comes upon the list. The rings that they looked
+    /// through are retired before the first block leaves its class: a search that still goes through
+    /// one must not come upon the block's next class.
     fn look_up_from_now_on(&mut self, shared: &Shared, key: &Name) {
+        let mut left = Vec::new();
         for selector in 0..self.selected.len() as u32 {
             let constraints = Arc::clone(&self.selected[selector as usize].constraints);
             if constraints.labels.iter().any(|(k, _)| k == key) {
-                self.source(selector);
+                left.append(&mut self.source(selector));
             }
         }
         self.show(shared);
         shared.moves.rise();
+        left.iter().for_each(|ring| ring.retire());
         for slot in self.labels.with_key(key) {
             // The worker that is being entered has no entry yet.
             let Some(entry) = self.entries.get(slot) else { continue };

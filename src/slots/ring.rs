@@ -80,6 +80,16 @@ impl Ring {
         left
     }
 
+    /// Takes all blocks out of the mask: no view has this ring any more, and who still searches it
+    /// must not come upon what a block is next. Under the registry's lock, once that is shown.
+    pub(crate) fn retire(&self) {
+        for at in 0..self.len.load(Ordering::Relaxed) {
+            if let Some(block) = self.block(at) {
+                self.mask.remove(block.index);
+            }
+        }
+    }
+
     #[inline(always)]
     fn cell(&self, at: u32) -> &AtomicU64 {
         let at = at as usize;

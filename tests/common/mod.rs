@@ -1,8 +1,7 @@
 //! The vocabulary that the integration tests share: short names for workers and amounts, an engine
 //! that is audited when a test ends, a seeded source of random numbers.
 
-// Each test binary compiles this file for itself and uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::ops::Deref;
 use std::sync::Barrier;
