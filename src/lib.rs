@@ -28,9 +28,9 @@
 //! ```
 //!
 //! Threads: an [`Engine`] is shared by reference; every method may be called from any thread at
-//! any time. `reserve`, `release` and reads of a worker take no lock, make no system call and,
-//! once a thread has warmed up, allocate nothing; calls that register or change workers take the
-//! registry's lock. The library starts no thread and reads no clock.
+//! any time. `reserve`, `resize`, `release` and reads of a worker take no lock, make no
+//! system call and, once a thread has warmed up, allocate nothing; calls that register or change
+//! workers take the registry's lock. The library starts no thread and reads no clock.
 
 // The README's example is compiled and run as well.
 #[cfg(doctest)]
@@ -48,7 +48,7 @@ mod sync;
 pub use engine::{
     Affinity, Audit, BatchMode, Config, ConfigError, Eligible, Engine, Group, GroupDone,
     GroupError, GroupOp, Imbalance, Lost, PROBE_BUCKETS, Reasons, Refusal, ReleaseError, Released,
-    Request, Reservation, ReserveError, Snapshot, Stats, Verdict,
+    Request, Reservation, ReserveError, ResizeError, Resized, Snapshot, Stats, Verdict,
 };
 pub use ledger::{MAX_ID_LEN, Ticket};
 pub use placement::{Dimension, Free, Policy, Resources, UnknownPolicy};

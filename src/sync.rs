@@ -123,6 +123,10 @@ pub(crate) enum Bug {
     UnpledgeWithoutLook,
     /// What a group may give back holds its id no more.
     PledgeGivesUpId,
+    /// A reservation that was resized is live again before its record says what it holds.
+    AmountAfterUnpledge,
+    /// The new amount of a resized reservation is written without an order to its worker's change.
+    AmountUnordered,
     /// A draft that a removal elsewhere has doomed is given up.
     DoomedForGood,
     /// A removal dooms the member of a gang by itself, not through the leader.
@@ -202,6 +206,10 @@ pub(crate) enum Stop {
     Raised,
     /// All is given back but the record.
     Given,
+    /// A reservation is pledged, and its slot not changed yet.
+    Pledged,
+    /// The slot of a resized reservation is changed, and its record not.
+    Resized,
 }
 
 #[cfg(any(not(test), slotwise_loom))]

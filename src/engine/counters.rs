@@ -28,6 +28,7 @@ pub(super) struct Counters {
     pub(super) busy: Counter,
     pub(super) never: Counter,
     pub(super) released: Counter,
+    pub(super) resized: Counter,
     pub(super) cas_retries: Counter,
     pub(super) version_conflicts: Counter,
     pub(super) gang_rollbacks: Counter,
@@ -61,6 +62,7 @@ impl Counters {
         sum.busy += self.busy.get();
         sum.never += self.never.get();
         sum.released += self.released.get();
+        sum.resized += self.resized.get();
         sum.cas_retries += self.cas_retries.get();
         sum.version_conflicts += self.version_conflicts.get();
         sum.gang_rollbacks += self.gang_rollbacks.get();

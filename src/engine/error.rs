@@ -216,6 +216,66 @@ impl fmt::Display for ReleaseError {
 
 impl core::error::Error for ReleaseError {}
 
+/// Why a reservation was not resized. It holds what it held, unless it is [`ResizeError::Lost`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResizeError {
+    /// Nothing is held under this name: released, lost with its worker, or never reserved.
+    NotHeld,
+    /// Another thread is at work on this very reservation. Ask again.
+    InFlight,
+    /// It would hold nothing in every dimension: release it instead.
+    Empty,
+    /// More than any worker can have: over [`Resources::MAX`].
+    TooLarge {
+        /// The dimension.
+        dimension: Dimension,
+        /// What was asked for.
+        given: u64,
+        /// The most there can be.
+        limit: u64,
+    },
+    /// It cannot grow where it is: not enough is free there.
+    Short {
+        /// How much more would have to be free in each dimension.
+        missing: Resources,
+    },
+    /// It cannot grow where it is: its worker takes nothing more. It can shrink in any state.
+    State {
+        /// The worker's state.
+        state: State,
+    },
+    /// The worker was removed during the call and the reservation with it. It ends with this answer,
+    /// and is not among what the removal returns.
+    Lost,
+    /// Other changes of the worker came first again and again; the bounded number of retries is
+    /// used up. Ask again.
+    Contended,
+}
+
+impl fmt::Display for ResizeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ResizeError::NotHeld => ReleaseError::NotHeld.fmt(f),
+            ResizeError::InFlight => ReleaseError::InFlight.fmt(f),
+            ResizeError::Empty => {
+                f.write_str("it would hold nothing in every dimension: release it")
+            }
+            ResizeError::TooLarge { dimension, given, limit } => {
+                write!(f, "{given} is over the limit of {limit} for {dimension}")
+            }
+            ResizeError::Short { missing } => write!(f, "its worker is short of {missing}"),
+            ResizeError::State { state } => {
+                write!(f, "its worker takes nothing more, it is {state}")
+            }
+            ResizeError::Lost => f.write_str("its worker was removed, and the reservation with it"),
+            ResizeError::Contended => f.write_str("too many changes in between: ask again"),
+        }
+    }
+}
+
+impl core::error::Error for ResizeError {}
+
 /// Why a step of a per-worker group was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -4,6 +4,8 @@
 //! The steps are those of `engine::reserve`, `engine::release`, `engine::batch` and
 //! `engine::workers`, without the registry between them, which takes a lock that is not ours.
 
+mod resize;
+
 use loom::sync::Arc;
 use loom::thread;
 

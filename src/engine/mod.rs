@@ -12,6 +12,7 @@ mod plan;
 mod release;
 mod request;
 mod reserve;
+mod resize;
 mod select;
 mod stats;
 mod verdict;
@@ -32,9 +33,10 @@ use thread_local::ThreadLocal;
 
 pub use audit::{Audit, Imbalance};
 pub use config::{Config, ConfigError};
-pub use error::{GroupError, Reasons, Refusal, ReleaseError, ReserveError, Verdict};
+pub use error::{GroupError, Reasons, Refusal, ReleaseError, ReserveError, ResizeError, Verdict};
 pub use request::{
     Affinity, BatchMode, Eligible, Group, GroupDone, GroupOp, Released, Request, Reservation,
+    Resized,
 };
 pub use stats::{PROBE_BUCKETS, Stats};
 pub use workers::{Lost, Snapshot};

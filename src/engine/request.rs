@@ -123,6 +123,20 @@ pub struct Released {
     pub version: Option<u64>,
 }
 
+/// What a resize did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resized {
+    /// The reservation's name, which stays.
+    pub ticket: Ticket,
+    /// Where it is, which stays too.
+    pub worker: WorkerRef,
+    /// What it held before.
+    pub before: Resources,
+    /// The worker's version that the change made; if nothing had to change, that of the
+    /// reservation's last change.
+    pub version: u64,
+}
+
 /// Whether the requests of a batch stand or fall together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BatchMode {

@@ -17,6 +17,8 @@ pub struct Stats {
     pub never: u64,
     /// Reservations given back.
     pub released: u64,
+    /// Reservations that were made to hold another amount.
+    pub resized: u64,
     /// Compare-and-swaps that another change of the same slot came before and that were done
     /// again inside: contention, which no caller sees.
     pub cas_retries: u64,

@@ -1,5 +1,5 @@
-//! A thread that is parked in the middle of a reservation or a release, at each step of the
-//! protocols, while others go on: they wait for nothing, find what is free, and the books are right
+//! A thread that is parked in the middle of a reservation, a resize or a release, at each step of
+//! the protocols, while others go on: they wait for nothing, find what is free, and the books are right
 //! when it has gone on.
 
 use std::sync::mpsc::channel;
@@ -10,7 +10,7 @@ use crate::placement::Resources;
 use crate::registry::WorkerSpec;
 use crate::sync::{Stop, parking::park_at};
 
-const STOPS: [Stop; 9] = [
+const STOPS: [Stop; 11] = [
     Stop::Entered,
     Stop::Aimed,
     Stop::Taken,
@@ -20,12 +20,17 @@ const STOPS: [Stop; 9] = [
     Stop::Credited,
     Stop::Raised,
     Stop::Given,
+    Stop::Pledged,
+    Stop::Resized,
 ];
 
 /// All of a worker, so that hints are lowered and raised.
 const ALL: Resources = Resources::new(100, 100);
 
-/// Runs `meanwhile` while a thread is parked there, in a pair of its own.
+const HALF: Resources = Resources::new(50, 50);
+
+/// Runs `meanwhile` while a thread is parked there, in a pair of its own, with a resize between the
+/// two.
 fn while_parked(engine: &Engine, at: Stop, meanwhile: impl FnOnce()) {
     thread::scope(|scope| {
         let (parked, wait) = channel();
@@ -33,8 +38,9 @@ fn while_parked(engine: &Engine, at: Stop, meanwhile: impl FnOnce()) {
         let one = scope.spawn(move || {
             park_at(at, parked, go_on);
             let placed = engine.reserve(&Request::new(b"parked", ALL).hash(0));
+            let resized = placed.map(|placed| engine.resize(placed.ticket, HALF));
             let released = placed.map(|placed| engine.release(placed.ticket));
-            (placed, released)
+            (placed, resized, released)
         });
         wait.recv().unwrap_or_else(|_| panic!("a pair does not come by {at:?}"));
         meanwhile();

@@ -11,6 +11,11 @@
 //!    [`Ledger::pledge`], where it is not certain yet that it will be given back.
 //! 2. The slot is credited from the record.
 //! 3. [`Ledger::finish`]: out of the id index, next generation, back to the magazine.
+//!
+//! What it holds is changed in this order:
+//! 1. [`Ledger::pledge`]: it is its caller's alone, and keeps its id.
+//! 2. The slot is changed by the difference.
+//! 3. [`Ledger::unpledge_as`] writes down what it holds now; then it is *live* again.
 
 mod batches;
 mod free;
@@ -92,7 +97,7 @@ impl NotLive {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sighting {
     Live(Ticket, Holding),
-    /// Held, and part of a group that may give it back this moment.
+    /// Held, and part of a group that may give it back this moment, or being resized.
     Pledged(Ticket, Holding),
     /// Being made or given back.
     Between(Ticket, Holding),
@@ -207,7 +212,7 @@ impl Ledger {
     }
 
     /// Keeps a live reservation for its caller alone, who will either [`Ledger::finish`] it or
-    /// [`Ledger::unpledge`] it. It holds its id meanwhile: what may yet stay as it is must not be
+    /// [`Ledger::unpledge`] it, as it was or as something else. It holds its id meanwhile: what may yet stay as it is must not be
     /// reserved by somebody else a second time.
     pub(crate) fn pledge(&self, ticket: Ticket) -> Result<Holding, NotLive> {
         let record = self.records.get(ticket.index() as usize).ok_or(NotLive::Gone)?;
@@ -265,6 +270,25 @@ impl Ledger {
         store_load_fence();
         // Failing to close it: somebody else has ended it, and it is theirs.
         bug(Bug::UnpledgeWithoutLook) || !gone() || self.close(ticket).is_err()
+    }
+
+    /// As [`Ledger::unpledge`], of a reservation whose slot has been changed to hold this amount: it
+    /// says so before it is live again, so that whoever ends it next gives back what it has taken.
+    pub(crate) fn unpledge_as(
+        &self,
+        ticket: Ticket,
+        amount: &Resources,
+        version: u64,
+        gone: impl FnOnce() -> bool,
+    ) -> bool {
+        let record = self.record(ticket.index());
+        if bug(Bug::AmountAfterUnpledge) {
+            let kept = self.unpledge(ticket, gone);
+            record.rewrite(amount, version);
+            return kept;
+        }
+        record.rewrite(amount, version);
+        self.unpledge(ticket, gone)
     }
 
     /// Ends a closed or pledged reservation: its slot has been credited.

@@ -36,7 +36,7 @@ pub(crate) enum Phase {
     Closing = 3,
     /// Being made on a worker that has been removed.
     Doomed = 4,
-    /// Part of a group that may give it back, and holds its id until it has.
+    /// Part of a group that may give it back, and holds its id until it has; or being resized.
     Pledged = 5,
 }
 

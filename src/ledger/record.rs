@@ -7,7 +7,8 @@
 //!          doomed   pledged ------------------+
 //! ```
 //! *Doomed*: a worker was removed, maybe the one that it was about to be live on. *Pledged*: part of
-//! a group that gives it back or, if the group cannot be done, lets it be as it was.
+//! a group that gives it back or, if the group cannot be done, lets it be as it was; or being resized,
+//! after which it holds another amount.
 //!
 //! The header of its [`Plate`] decides who of two releases closes it, and whether a removal comes
 //! before or after it was made. All else belongs to whoever moved the header last.
@@ -97,6 +98,18 @@ impl Record {
         self.version.store(version, Ordering::Relaxed);
     }
 
+    /// Holds another amount from now on, by a change of its slot that made this version. Only by who
+    /// has pledged the record, after the slot's swap.
+    pub(crate) fn rewrite(&self, amount: &Resources, version: u64) {
+        self.set_version(version);
+        // Release, after the swap: an audit that reads this amount (and then fences, see
+        // `Plate::still`) finds the slot changed when it looks there again, so that it does not set
+        // the new amount against the old word. The other way round, who reads the new word finds the
+        // record pledged or, live again, with this amount.
+        let order = if bug(Bug::AmountUnordered) { Ordering::Relaxed } else { Ordering::Release };
+        self.amount.store(amount.to_bits(), order);
+    }
+
     /// Becomes a member of a gang in this generation. Only by its maker, before the member's slot
     /// is swapped: an eviction that sees the swap sees this.
     pub(crate) fn follow(&self, leader: Ticket, generation: u64) {
@@ -139,7 +152,11 @@ impl Record {
     }
 
     /// The header, and what the record said while it had that header. What it says of a pending
-    /// one may be half of one aim and half of the next.
+    /// one may be half of one aim and half of the next. A live one may have been resized meanwhile,
+    /// and have its header back: the place is the same then, and of amount and version one may be
+    /// older than the other. Nobody needs the two to match: a version is told by itself, whoever
+    /// closes or pledges the record reads what it says by then, and the audit, which counts amounts,
+    /// sees that the slot has changed.
     pub(crate) fn read(&self) -> (Header, Holding) {
         loop {
             let header = self.plate.header();

@@ -78,6 +78,15 @@ impl Resources {
         self.cpu <= room.cpu && self.memory <= room.memory && self.gpus <= room.gpus
     }
 
+    /// How much more this is than `other` in each dimension; nothing where it is not more.
+    pub const fn beyond(&self, other: &Resources) -> Resources {
+        Resources {
+            cpu: self.cpu.saturating_sub(other.cpu),
+            memory: self.memory.saturating_sub(other.memory),
+            gpus: self.gpus.saturating_sub(other.gpus),
+        }
+    }
+
     /// Nothing in any dimension?
     pub const fn is_zero(&self) -> bool {
         self.cpu == 0 && self.memory == 0 && self.gpus == 0

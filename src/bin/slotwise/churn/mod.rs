@@ -268,6 +268,7 @@ fn since(before: &Stats, after: &Stats) -> Stats {
         busy: after.busy - before.busy,
         never: after.never - before.never,
         released: after.released - before.released,
+        resized: after.resized - before.resized,
         cas_retries: after.cas_retries - before.cas_retries,
         version_conflicts: after.version_conflicts - before.version_conflicts,
         gang_rollbacks: after.gang_rollbacks - before.gang_rollbacks,
