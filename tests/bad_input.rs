@@ -6,8 +6,8 @@ mod common;
 use common::*;
 use slotwise::{
     BatchMode, Config, ConfigError, Constraints, Dimension, Engine, Group, GroupError, GroupOp,
-    MAX_ID_LEN, MAX_LIST_LEN, MAX_NAME_LEN, ReleaseError, Request, ReserveError, Resources,
-    Selector, SelectorError, Ticket, Verdict, WorkerError, WorkerSpec, WorkerUpdate,
+    MAX_ID_LEN, MAX_LIST_LEN, MAX_NAME_LEN, ReleaseError, Request, ReserveError, ResizeError,
+    Resources, Selector, SelectorError, Ticket, Verdict, WorkerError, WorkerSpec, WorkerUpdate,
 };
 
 /// `MAX` with one more in one dimension, and what is to be said of it.
@@ -497,4 +497,47 @@ fn release_on_another_worker() {
         let answers = e.unchanged(|e| e.apply_groups(&[Group { worker: b"b", ops: &[op] }]));
         assert_eq!(answers, [[Err(GroupError::Release(ReleaseError::OtherWorker))]]);
     }
+}
+
+#[test]
+fn resize_sizes() {
+    let e = busy_engine();
+    let ticket = e.reservation(b"held").unwrap().ticket;
+    e.unchanged(|e| {
+        for (need, dimension, limit) in over_the_limit() {
+            let error = ResizeError::TooLarge { dimension, given: need.get(dimension), limit };
+            assert_eq!(e.resize(ticket, need), Err(error));
+            assert_eq!(e.resize_id(b"held", need), Err(error));
+        }
+        assert_eq!(e.resize(ticket, Resources::ZERO), Err(ResizeError::Empty));
+        // The limit itself is a size like any other: there is only no such worker here.
+        let max = Resources::MAX;
+        let missing = Resources { cpu: max.cpu - 1000, memory: max.memory - 1000, gpus: max.gpus };
+        assert_eq!(e.resize(ticket, max), Err(ResizeError::Short { missing }));
+    });
+}
+
+#[test]
+fn resize_of_nothing() {
+    let e = busy_engine();
+    let ticket = e.reservation(b"held").unwrap().ticket;
+    let long = vec![b'x'; MAX_ID_LEN + 1];
+    let nothing = Err(ResizeError::NotHeld);
+    e.unchanged(|e| {
+        for id in [&b"nobody"[..], b"", &long] {
+            assert_eq!(e.resize_id(id, r(1, 1)), nothing);
+        }
+        let mine = ticket.to_bits();
+        for bits in (0..64).map(|k| mine ^ (1 << k)).chain([0, u64::MAX, mine + 1]) {
+            assert_eq!(e.resize(Ticket::from_bits(bits), r(1, 1)), nothing);
+        }
+    });
+    // Released, or lost with its worker, and the worker registered again.
+    e.release(ticket).unwrap();
+    assert_eq!(e.unchanged(|e| e.resize(ticket, r(1, 1))), nothing);
+    let lost = e.reserve(&Request::new(b"lost", r(400, 400))).unwrap().ticket;
+    e.remove_worker(b"a").unwrap();
+    e.add_worker(w("a", 1000, 1000)).unwrap();
+    assert_eq!(e.unchanged(|e| e.resize(lost, r(1, 1))), nothing);
+    assert_eq!(e.unchanged(|e| e.resize_id(b"lost", r(1, 1))), nothing);
 }

@@ -1,4 +1,4 @@
-//! Once a thread has warmed up, reserving and releasing allocate nothing.
+//! Once a thread has warmed up, reserving, resizing and releasing allocate nothing.
 
 // A global allocator is an unsafe trait; the library itself needs none of this.
 #![allow(unsafe_code)]
@@ -123,6 +123,19 @@ fn reserve_and_release_by_id() {
         assert_eq!(e.reservation(&id(k)).map(|held| held.ticket), Some(placed.ticket));
         e.release_id(&id(k)).expect("held");
         assert!(e.release_id(&id(k)).is_err());
+    });
+}
+
+#[test]
+fn resizes() {
+    let e = cluster();
+    let held = e.reserve(&Request::new(b"held", r(100, 100))).expect("room").ticket;
+    allocates_nothing(|k| {
+        e.resize(held, r(1 + k as u64, 8_000)).expect("room");
+        e.resize_id(b"held", r(16_000, 1 + k as u64)).expect("room");
+        e.resize_id(b"held", r(16_000, 1 + k as u64)).expect("as it is");
+        assert!(e.resize(held, r(16_001, 1)).is_err());
+        assert!(e.resize_id(b"nobody", r(1, 1)).is_err());
     });
 }
 

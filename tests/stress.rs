@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use common::*;
 use slotwise::{
     BatchMode, Config, Constraints, Engine, Group, GroupDone, GroupOp, Policy, ReleaseError,
-    Request, Reservation, ReserveError, Resources, State, Ticket, Verdict, WorkerUpdate,
+    Request, Reservation, ReserveError, ResizeError, Resources, State, Ticket, Verdict,
+    WorkerUpdate,
 };
 
 fn from_env(name: &str) -> Option<u64> {
@@ -386,6 +387,65 @@ fn around_the_owner(e: &Engine, rng: &mut Rng, held: &mut Vec<Ticket>) {
         _ if held.is_empty() => {}
         _ => drop(release(e, held.swap_remove(rng.below(held.len())))),
     }
+}
+
+/// One thread resizes what another releases and reserves anew, under one id, while a third removes
+/// the worker and registers it again: each ends once, and whatever was held last is given back.
+#[test]
+fn resizes_against_releases_and_removals() {
+    let seed = seed();
+    let e = engine([w("a", 100, 100)]);
+    let running = AtomicBool::new(true);
+    let holder = || {
+        let _stop = OnExit(|| running.store(false, Ordering::Relaxed));
+        let (mut placed, mut released) = (0, 0);
+        for _ in 0..100 * rounds() {
+            let asked = patiently(
+                |error| error == ReserveError::InFlight,
+                || e.reserve(&Request::new(b"id", r(10, 10))),
+            );
+            placed += asked.is_ok_and(|asked| !asked.existing) as usize;
+            let back = patiently(|error| error == ReleaseError::InFlight, || e.release_id(b"id"));
+            released += back.is_ok() as usize;
+        }
+        [placed, released, 0, 0]
+    };
+    let resizer = || {
+        let (mut rng, mut lost, mut resized) = (Rng::new(seed), 0, 0);
+        while running.load(Ordering::Relaxed) {
+            let need = r(1 + rng.below(120) as u64, 1 + rng.below(120) as u64);
+            match e.resize_id(b"id", need) {
+                Ok(done) => resized += (done.before != need) as usize,
+                Err(ResizeError::Lost) => lost += 1,
+                Err(ResizeError::NotHeld | ResizeError::InFlight) => {}
+                Err(ResizeError::Short { missing }) => assert!(!missing.is_zero()),
+                Err(other) => panic!("{other:?}"),
+            }
+        }
+        [0, 0, lost, resized]
+    };
+    let remover = || {
+        let mut lost = 0;
+        while running.load(Ordering::Relaxed) {
+            lost += e.remove_worker(b"a").unwrap().len();
+            e.add_worker(w("a", 100, 100)).unwrap();
+            std::thread::yield_now();
+        }
+        [0, 0, lost, 0]
+    };
+    let work = |me| match me {
+        0 => holder(),
+        1 => resizer(),
+        _ => remover(),
+    };
+    let ended = while_working(3, work, || {
+        let audit = e.audit();
+        assert!(audit.is_ok() && audit.over_committed == 0, "{audit:?}");
+    });
+    let sum = |k: usize| ended.iter().map(|counts| counts[k]).sum::<usize>();
+    assert_eq!(sum(0), sum(1) + sum(2), "each reservation ends once");
+    assert_eq!(e.stats().resized, sum(3) as u64);
+    assert_eq!(e.see("a").free, e.see("a").total.into());
 }
 
 /// One worker stays; another, which would do as well, comes and goes. Nobody but the owner reserves

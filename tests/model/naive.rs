@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use slotwise::{
-    Dimension, Lost, Policy, Reasons, Refusal, Released, Reservation, ReserveError, Resources,
-    State, Ticket, Verdict, WorkerError, WorkerInfo, WorkerRef,
+    Dimension, Lost, Policy, Reasons, Refusal, Released, Reservation, ReserveError, ResizeError,
+    Resized, Resources, State, Ticket, Verdict, WorkerError, WorkerInfo, WorkerRef,
 };
 
 use crate::ops::{Ask, Change, Signal, Spec};
@@ -76,6 +76,7 @@ pub struct Model {
     left_at: HashMap<u32, u64>,
     pub placed: u64,
     pub released: u64,
+    pub resized: u64,
 }
 
 impl Model {
@@ -315,6 +316,48 @@ impl Model {
         let version = Some(worker.info.version);
         self.released += 1;
         Some(Released { worker: on, amount, version })
+    }
+}
+
+impl Model {
+    /// Dimension by dimension: what grows must be free there, in a state that takes something.
+    pub fn resize(
+        &mut self,
+        ticket: Option<Ticket>,
+        need: Resources,
+    ) -> Result<Resized, ResizeError> {
+        if need.is_zero() {
+            return Err(ResizeError::Empty);
+        }
+        if let Some(dimension) = need.first_over(&Resources::MAX) {
+            let (given, limit) = (need.get(dimension), Resources::MAX.get(dimension));
+            return Err(ResizeError::TooLarge { dimension, given, limit });
+        }
+        let held = ticket.and_then(|ticket| Some((ticket, self.held.get(&ticket)?.clone())));
+        let (ticket, Held { on, amount: before, version, .. }) =
+            held.ok_or(ResizeError::NotHeld)?;
+        if need == before {
+            return Ok(Resized { ticket, worker: on, before, version });
+        }
+        let info = &mut self.at(on).expect("it would have been lost with its worker").info;
+        let grows = |d: Dimension| need.get(d) > before.get(d);
+        if Dimension::ALL.into_iter().any(grows) && !info.state.takes(true) {
+            return Err(ResizeError::State { state: info.state });
+        }
+        let after = info.free.plus(&before).minus(&need);
+        let short = |d| if grows(d) { (-after.get(d)).max(0) as u64 } else { 0 };
+        let [cpu, memory, gpus] = Dimension::ALL.map(short);
+        let missing = r3(cpu, memory, gpus);
+        if !missing.is_zero() {
+            return Err(ResizeError::Short { missing });
+        }
+        info.free = after;
+        info.version += 1;
+        let version = info.version;
+        let held = self.held.get_mut(&ticket).expect("just found");
+        (held.amount, held.version) = (need, version);
+        self.resized += 1;
+        Ok(Resized { ticket, worker: on, before, version })
     }
 }
 

@@ -266,6 +266,8 @@ pub enum Op {
     Release(Index),
     ReleaseId(Vec<u8>),
     ReleaseMany(Vec<Index>),
+    Resize(Index, Resources),
+    ResizeId(Vec<u8>, Resources),
     Batch(Vec<Ask>, BatchMode),
     Once(Text, Vec<Ask>, BatchMode),
     Groups(Vec<(Text, Vec<Step>)>),
@@ -427,6 +429,12 @@ fn mode() -> impl Strategy<Value = BatchMode> {
     select(vec![BatchMode::Independent, BatchMode::AllOrNothing])
 }
 
+/// Now and then one that nothing can be made to hold.
+fn resized() -> impl Strategy<Value = Resources> {
+    let over = Just(Resources { memory: Resources::MAX.memory + 1, ..Resources::MAX });
+    prop_oneof![20 => need(), 1 => over]
+}
+
 fn groups() -> impl Strategy<Value = Vec<(Text, Vec<Step>)>> {
     let step = prop_oneof![
         3 => (request_id(), need()).prop_map(|(id, need)| Step::Reserve(id, need)),
@@ -458,6 +466,8 @@ fn request_op() -> impl Strategy<Value = Op> {
         3 => any::<Index>().prop_map(Op::Release),
         1 => request_id().prop_map(Op::ReleaseId),
         1 => prop::collection::vec(any::<Index>(), 0..5).prop_map(Op::ReleaseMany),
+        2 => (any::<Index>(), resized()).prop_map(|(at, need)| Op::Resize(at, need)),
+        1 => (request_id(), resized()).prop_map(|(id, need)| Op::ResizeId(id, need)),
         3 => (asks(), mode()).prop_map(|(asks, mode)| Op::Batch(asks, mode)),
         1 => once.prop_map(|(id, asks, mode)| Op::Once(id, asks, mode)),
         2 => groups().prop_map(Op::Groups),

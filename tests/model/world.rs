@@ -88,6 +88,18 @@ impl World {
                 let expected: Vec<_> = expected.map(|r| r.ok_or(ReleaseError::NotHeld)).collect();
                 assert_eq!(answers, expected);
             }
+            Op::Resize(at, need) => {
+                if !self.tickets.is_empty() {
+                    let ticket = *at.get(&self.tickets);
+                    let expected = self.model.resize(Some(ticket), *need);
+                    assert_eq!(self.engine.resize(ticket, *need), expected);
+                }
+            }
+            Op::ResizeId(id, need) => {
+                let ticket = self.model.ids.get(id).copied();
+                let expected = self.model.resize(ticket, *need);
+                assert_eq!(self.engine.resize_id(id, *need), expected);
+            }
             Op::Batch(asks, mode) => {
                 let answers = self.engine_batch(None, asks, *mode).0;
                 self.settle(asks, *mode, &answers);
@@ -106,6 +118,7 @@ impl World {
         assert_eq!(engine.reservation_count(), model.held.len());
         let stats = engine.stats();
         assert_eq!((stats.placed, stats.released), (model.placed, model.released));
+        assert_eq!(stats.resized, model.resized);
     }
 
     /// What is seen only when asked for by name; then everything goes, and nothing may be left.

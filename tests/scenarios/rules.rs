@@ -2,7 +2,7 @@
 
 use slotwise::{
     BatchMode, Dimension, Group, GroupDone, GroupError, GroupOp, ReleaseError, Request,
-    ReserveError, Resources, State, Verdict, WorkerError, WorkerUpdate,
+    ReserveError, ResizeError, Resources, State, Verdict, WorkerError, WorkerUpdate,
 };
 
 use crate::common::*;
@@ -138,6 +138,94 @@ fn rule_07_reserving_an_id_twice_is_one_reservation() {
         }
     });
     assert_eq!(e.stats().existing, 2);
+}
+
+#[test]
+fn rule_07_resized_reservation_is_one_change_and_is_credited_as_it_is() {
+    let e = engine([gpu("a", 1000, 1000, "T4", 4)]);
+    let placed = e.reserve(&Request::new(b"1", r(400, 400).gpus(1))).unwrap();
+    // More of one, less of another, the same of the third.
+    let resized = e.resize(placed.ticket, r(700, 100).gpus(1)).unwrap();
+    assert_eq!((resized.ticket, resized.worker), (placed.ticket, placed.worker));
+    assert_eq!((resized.before, resized.version), (r(400, 400).gpus(1), 2));
+    assert_eq!((e.see("a").free, e.see("a").version), (free(300, 900, 3), 2));
+    // The id names it as before, and what it says of it is as new.
+    let held = e.reservation(b"1").unwrap();
+    assert_eq!((held.ticket, held.version), (placed.ticket, 2));
+    let again = e.unchanged_but_counted(|e| e.reserve(&Request::new(b"1", r(1, 1).gpus(1))));
+    assert!(again.unwrap().existing);
+    assert_eq!(e.stats().resized, 1);
+
+    // What it holds already is no change.
+    let same = e.unchanged(|e| e.resize_id(b"1", r(700, 100).gpus(1))).unwrap();
+    assert_eq!((same.before, same.version), (r(700, 100).gpus(1), 2));
+    assert_eq!(e.release(placed.ticket).unwrap().amount, r(700, 100).gpus(1));
+    assert_eq!(e.see("a").free, e.see("a").total.into());
+    assert_eq!(e.unchanged(|e| e.resize_id(b"1", r(1, 1))), Err(ResizeError::NotHeld));
+}
+
+#[test]
+fn rule_07_grow_that_does_not_fit_changes_nothing_and_says_what_is_missing() {
+    let e = engine([w("a", 1000, 1000)]);
+    let one = e.reserve(&Request::new(b"1", r(400, 400))).unwrap().ticket;
+    e.reserve(&Request::new(b"2", r(500, 500))).unwrap();
+    let short = |need| match e.unchanged(|e| e.resize(one, need)) {
+        Err(ResizeError::Short { missing }) => missing,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(short(r(501, 400)), r(1, 0));
+    assert_eq!(short(r(600, 700)), r(100, 200));
+    // What it would give back in one dimension is of no use in another.
+    assert_eq!(short(r(1, 501)), r(0, 1));
+    assert_eq!(short(r(400, 400).gpus(2)), Resources::ZERO.gpus(2));
+    assert_eq!(e.resize(one, r(500, 500)).unwrap().version, 3);
+    assert_eq!(e.see("a").free, free(0, 0, 0));
+    // What was given back by a resize is found by whoever looks for it.
+    e.resize(one, r(100, 100)).unwrap();
+    assert_eq!(e.lands(&Request::new(b"3", r(400, 400))).unwrap(), "a");
+}
+
+#[test]
+fn rule_08_shrinking_repays_what_is_over_committed() {
+    let e = engine([w("a", 1000, 1000)]);
+    let one = e.reserve(&Request::new(b"1", r(800, 200))).unwrap().ticket;
+    e.update_worker(b"a", WorkerUpdate::new().total(r(500, 1000))).unwrap();
+    assert_eq!(e.see("a").over_committed(), r(300, 0));
+    // What does not grow does not block, though less than nothing is free of it.
+    e.resize(one, r(800, 300)).unwrap();
+    assert_eq!(e.see("a").free, free(-300, 700, 0));
+    let grown = e.unchanged(|e| e.resize(one, r(900, 300)));
+    assert_eq!(grown, Err(ResizeError::Short { missing: r(400, 0) }));
+    e.resize(one, r(600, 300)).unwrap();
+    assert_eq!(e.see("a").over_committed(), r(100, 0));
+    e.resize(one, r(500, 300)).unwrap();
+    assert_eq!(e.see("a").free, free(0, 700, 0));
+}
+
+#[test]
+fn rule_09_cordoned_worker_lets_reservations_shrink_and_not_grow() {
+    let e = engine([w("a", 1000, 1000)]);
+    let one = e.reserve(&Request::new(b"1", r(400, 400))).unwrap().ticket;
+    let grow = || e.unchanged(|e| e.resize(one, r(401, 1)));
+    e.cordon(b"a").unwrap();
+    assert_eq!(grow(), Err(ResizeError::State { state: State::Cordoned }));
+    e.drain(b"a").unwrap();
+    assert_eq!(grow(), Err(ResizeError::State { state: State::Draining }));
+    e.resize(one, r(100, 400)).unwrap();
+    assert_eq!(e.see("a").held(), r(100, 400));
+    e.uncordon(b"a").unwrap();
+    e.resize(one, r(1000, 1000)).unwrap();
+}
+
+#[test]
+fn rule_12_hold_on_a_pending_worker_may_grow() {
+    let e = engine([w("a", 1000, 1000).pending(true)]);
+    let hold = e.reserve(&Request::new(b"1", r(400, 400)).ahead(true)).unwrap().ticket;
+    e.resize(hold, r(600, 400)).unwrap();
+    assert_eq!(e.ready(b"a").unwrap().free, free(400, 600, 0));
+    let lost = e.remove_worker(b"a").unwrap();
+    assert_eq!((lost[0].ticket, lost[0].amount), (hold, r(600, 400)));
+    assert_eq!(e.resize(hold, r(1, 1)), Err(ResizeError::NotHeld));
 }
 
 #[test]

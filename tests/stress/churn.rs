@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use slotwise::{
     BatchMode, Constraints, Engine, Group, GroupDone, GroupError, GroupOp, Policy, ReleaseError,
-    Request, Reservation, ReserveError, Resources, Selector, Ticket, WorkerError, WorkerSpec,
-    WorkerUpdate,
+    Request, Reservation, ReserveError, ResizeError, Resources, Selector, Ticket, WorkerError,
+    WorkerSpec, WorkerUpdate,
 };
 
 use crate::common::*;
@@ -50,7 +50,7 @@ struct Thread<'a> {
     obtained: Vec<Ticket>,
     /// Every ticket that this thread gave back.
     released: Vec<Ticket>,
-    /// Every ticket that a removal by this thread handed out as lost.
+    /// Every ticket that a removal by this thread handed out as lost, or a resize found lost.
     lost: Vec<Ticket>,
     placed: Vec<Result<Reservation, ReserveError>>,
     gave: Vec<Result<slotwise::Released, ReleaseError>>,
@@ -142,7 +142,8 @@ impl Thread<'_> {
             return self.release_many();
         }
         match self.rng.below(1000) {
-            0..400 => self.reserve(),
+            0..360 => self.reserve(),
+            360..400 => self.resize(),
             400..680 => self.release_one(),
             680..740 => self.batch(BatchMode::Independent),
             740..820 => self.batch(BatchMode::AllOrNothing),
@@ -260,6 +261,28 @@ impl Thread<'_> {
             let answer = if by_id { self.e.release_id(&id) } else { self.e.release(ticket) };
             self.gave(ticket, id, answer.map(drop));
         }
+        1
+    }
+
+    /// More or less of something that it holds.
+    fn resize(&mut self) -> usize {
+        let Some((ticket, id)) = self.take_one() else { return 1 };
+        let need = self.need();
+        let by_id = !id.is_empty() && self.rng.below(2) == 0;
+        let answer = if by_id { self.e.resize_id(&id, need) } else { self.e.resize(ticket, need) };
+        match answer {
+            Ok(resized) => assert_eq!(resized.ticket, ticket),
+            Err(ResizeError::Lost) => {
+                self.lost.push(ticket);
+                return 1;
+            }
+            // Whoever removed its worker has it among the lost, or is about to.
+            Err(ResizeError::NotHeld | ResizeError::InFlight) => {}
+            Err(ResizeError::Short { missing }) => assert!(!missing.is_zero()),
+            Err(ResizeError::State { state }) => assert!(!state.takes(true), "{state}"),
+            Err(other) => panic!("{other:?}"),
+        }
+        self.held.push((ticket, id));
         1
     }
 
