@@ -15,6 +15,7 @@ use crossbeam_utils::Backoff;
 use super::local::Local;
 use super::plan::Plan;
 use super::reserve::{Checked, Drafted};
+use super::select::{Candidate, Planned};
 use super::{BatchMode, Engine, Request, Reservation, ReserveError};
 use crate::ledger::{Draft, Start};
 use crate::placement::Policy;
@@ -281,21 +282,32 @@ impl Engine {
 
     /// Step 2 for one request: where it goes.
     fn plan_one(&self, local: &Local, item: &Item, plan: &mut Plan) -> Result<u32, ReserveError> {
-        let Checked { selector, query, .. } = &item.checked;
-        let first = if query.policy == Policy::Affinity {
-            let place = (query.ahead, query.hash);
-            self.first_candidate(local, *selector, &query.need, place, plan)
-        } else {
-            None
-        };
-        let candidate = match first {
-            Some((_, candidate)) => candidate,
-            None => self.walk(local, &item.checked, plan, Some)?,
-        };
+        let query = &item.checked.query;
+        let candidate = self.choose(local, &item.checked, plan)?;
         let share = plan.add(candidate, &query.need, query.ahead);
         let incarnation = candidate.stamp.incarnation;
         self.ledger.aim(item.draft, candidate.slot, incarnation, &query.need);
         Ok(share)
+    }
+
+    /// The worker that the policy gives a request, beside what is planned.
+    pub(super) fn choose<P: Planned>(
+        &self,
+        local: &Local,
+        checked: &Checked,
+        planned: &P,
+    ) -> Result<Candidate, ReserveError> {
+        let Checked { selector, query, .. } = checked;
+        let first = if query.policy == Policy::Affinity {
+            let place = (query.ahead, query.hash);
+            self.first_candidate(local, *selector, &query.need, place, planned)
+        } else {
+            None
+        };
+        match first {
+            Some((_, candidate)) => Ok(candidate),
+            None => Ok(self.walk(local, checked, planned, Some)?),
+        }
     }
 
     /// Step 3 for one worker.

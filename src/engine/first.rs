@@ -7,7 +7,7 @@
 //! which starts from the beginning.
 
 use super::local::Local;
-use super::select::{Candidate, Nothing, Planned, Query, Walk, fits_beside};
+use super::select::{Candidate, Nothing, Planned, Query, Walk};
 use super::{Affinity, Eligible, Engine, Request, Reservation};
 use crate::ledger::Claim;
 use crate::placement::{Policy, Resources};
@@ -87,14 +87,15 @@ impl Engine {
             // The word, then the stamp: see `slots::slot`.
             let word = slot.word();
             let stamp = slot.stamp();
+            let candidate = Candidate { slot: index, stamp, word };
             let fits = stamp.epoch == epoch
                 && word.state().takes(ahead)
-                && fits_beside(word, need, planned.on(index));
-            fits.then_some((slot, Candidate { slot: index, stamp, word }))
+                && planned.fits(&candidate, slot, need);
+            fits.then_some((slot, candidate))
         };
         local.in_first_tier(shared, selector, need.gpus > 0, |tier| match at_once(tier) {
             Some(found) => {
-                local.counters.note_probes(1);
+                local.note_probes::<P>(1);
                 Some(found)
             }
             None => self.search_first_tier(local, tier, need, (ahead, hash), planned),
@@ -114,7 +115,7 @@ impl Engine {
         let query = Query { policy: Policy::Affinity, need: *need, hash, ahead };
         let mut walk = Walk { shared, query, planned, probes: 0, stale: false };
         let candidate = walk.first(tier, &mut Some)?;
-        local.counters.note_probes(walk.probes);
+        local.note_probes::<P>(walk.probes);
         Some((shared.table.get(candidate.slot)?, candidate))
     }
 }

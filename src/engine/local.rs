@@ -10,6 +10,7 @@ use arc_swap::{ArcSwap, Cache};
 
 use super::batch::Scratch;
 use super::counters::Counters;
+use super::select::Planned;
 use super::verdict::Largest;
 use crate::ledger::Magazine;
 use crate::registry::{Constraints, Directory, Selector, Shared, Tier};
@@ -53,6 +54,14 @@ impl Local {
             selectors: RefCell::default(),
             largest: RefCell::default(),
             scratch: Cell::default(),
+        }
+    }
+
+    /// Counts the candidates that one request looked at, unless it only supposes.
+    #[inline(always)]
+    pub(super) fn note_probes<P: Planned>(&self, probes: u64) {
+        if P::REAL {
+            self.counters.note_probes(probes);
         }
     }
 

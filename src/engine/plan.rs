@@ -1,7 +1,8 @@
 //! What a batch means to take, worker by worker.
 
 use super::select::{Candidate, Planned};
-use crate::placement::{Resources, order};
+use crate::placement::{Free, Resources, order};
+use crate::slots::{Need, Slot};
 
 /// The part of a batch that goes to one worker, committed as one change.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +46,13 @@ impl Plan {
         at
     }
 
+    /// What is planned to be taken from this worker.
+    #[inline]
+    pub(super) fn on(&self, slot: u32) -> Resources {
+        let share = self.table[self.cell(slot)].checked_sub(1);
+        share.map_or(Resources::ZERO, |number| self.shares[number as usize].take)
+    }
+
     /// Adds a request to a worker's share; returns the share's number.
     pub(super) fn add(&mut self, candidate: Candidate, need: &Resources, ahead: bool) -> u32 {
         let cell = self.cell(candidate.slot);
@@ -67,8 +75,17 @@ impl Plan {
 
 impl Planned for Plan {
     #[inline]
-    fn on(&self, slot: u32) -> Resources {
-        let share = self.table[self.cell(slot)].checked_sub(1);
-        share.map_or(Resources::ZERO, |number| self.shares[number as usize].take)
+    fn free(&self, at: &Candidate, _: &Slot) -> Free {
+        at.word.free().minus(&self.on(at.slot))
+    }
+
+    #[inline(always)]
+    fn fits(&self, at: &Candidate, _: &Slot, need: &Resources) -> bool {
+        let planned = self.on(at.slot);
+        if planned.is_zero() {
+            at.word.fits(Need::new(need))
+        } else {
+            at.word.free().minus(&planned).fits(need)
+        }
     }
 }

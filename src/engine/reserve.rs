@@ -12,7 +12,7 @@ use crate::slots::{Change, Fence, Refused, Wide, Word};
 use crate::sync::{Stop, stop};
 
 /// How often a request whose id another thread is entering looks again before it says so.
-const LOOKS: u32 = 128;
+pub(super) const LOOKS: u32 = 128;
 
 /// A request that has passed its checks.
 #[derive(Clone, Copy, Debug)]
@@ -220,7 +220,7 @@ impl Engine {
         };
         match found {
             Some(found) => {
-                local.counters.note_probes(walk.probes);
+                local.note_probes::<P>(walk.probes);
                 Ok(found)
             }
             None => self.walk_again(local, checked, moves, walk, offer),
@@ -258,11 +258,11 @@ impl Engine {
                 break Some(found);
             }
         };
-        local.counters.note_probes(walk.probes);
+        local.note_probes::<P>(walk.probes);
         found.ok_or_else(|| {
             let view = directory.load().view(checked.selector.0);
             let tiers = view.map_or(&[][..], |view| view.tiers(&checked.query.need));
-            self.refusal(local, tiers, checked)
+            self.refusal(local, tiers, checked, walk.planned)
         })
     }
 
@@ -391,12 +391,13 @@ pub(super) enum Drafted {
 }
 
 pub(super) fn existing(ticket: Ticket, holding: Holding) -> Reservation {
-    Reservation {
-        ticket,
-        worker: WorkerRef { index: holding.slot, incarnation: holding.incarnation },
-        version: holding.version,
-        existing: true,
-    }
+    let (worker, version) = (worker_of(&holding), holding.version);
+    Reservation { ticket, worker, version, existing: true }
+}
+
+/// Where a reservation is.
+pub(super) fn worker_of(holding: &Holding) -> WorkerRef {
+    WorkerRef { index: holding.slot, incarnation: holding.incarnation }
 }
 
 /// Refuses what no worker can have.

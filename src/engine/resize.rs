@@ -1,6 +1,7 @@
 //! Making a reservation hold another amount where it is.
 
 use super::local::Local;
+use super::reserve::worker_of;
 use super::{Engine, ReleaseError, ResizeError, Resized};
 use crate::ledger::Ticket;
 use crate::placement::{Dimension, Free, Resources};
@@ -59,7 +60,7 @@ impl Engine {
     ) -> Result<Resized, ResizeError> {
         let held = self.ledger.pledge(ticket).map_err(ReleaseError::from)?;
         stop(Stop::Pledged);
-        let worker = WorkerRef { index: held.slot, incarnation: held.incarnation };
+        let worker = worker_of(&held);
         let gone = || self.gone(worker);
         let changed = match held.amount == need {
             true => Ok(None),

@@ -3,7 +3,7 @@
 
 use crate::placement::{Free, Policy, Resources, free_share, order};
 use crate::registry::{NOWHERE, Shared, Tier, WorkerRef};
-use crate::slots::{Columns, Find, Need, Stamp, State, Wide, Word};
+use crate::slots::{Columns, Find, Need, Slot, Stamp, State, Wide, Word};
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -29,18 +29,25 @@ impl Candidate {
     }
 }
 
-/// What a batch has planned to take and not taken yet.
+/// What a walk supposes to have happened before it: what a batch has planned to take and not taken
+/// yet, what a dry run asks about.
 pub(super) trait Planned {
-    fn on(&self, slot: u32) -> Resources;
-}
+    /// What is found is going to be taken, and counts.
+    const REAL: bool = true;
 
-/// Whether a request fits beside what is planned.
-#[inline(always)]
-pub(super) fn fits_beside(word: Word<Wide>, need: &Resources, planned: Resources) -> bool {
-    if planned.is_zero() {
-        word.fits(Need::new(need))
-    } else {
-        word.free().minus(&planned).fits(need)
+    /// What would be free there.
+    fn free(&self, at: &Candidate, slot: &Slot) -> Free;
+
+    /// Whether the request would fit there.
+    #[inline(always)]
+    fn fits(&self, at: &Candidate, slot: &Slot, need: &Resources) -> bool {
+        self.free(at, slot).fits(need)
+    }
+
+    /// Where hints lead to all that may fit.
+    #[inline(always)]
+    fn columns(&self, need: &Resources) -> Columns {
+        Columns::of(need)
     }
 }
 
@@ -48,9 +55,14 @@ pub(super) fn fits_beside(word: Word<Wide>, need: &Resources, planned: Resources
 pub(super) struct Nothing;
 
 impl Planned for Nothing {
-    #[inline]
-    fn on(&self, _: u32) -> Resources {
-        Resources::ZERO
+    #[inline(always)]
+    fn free(&self, at: &Candidate, _: &Slot) -> Free {
+        at.word.free()
+    }
+
+    #[inline(always)]
+    fn fits(&self, at: &Candidate, _: &Slot, need: &Resources) -> bool {
+        at.word.fits(Need::new(need))
     }
 }
 
@@ -115,10 +127,11 @@ impl<P: Planned> Walk<'_, P> {
             self.stale = true;
             return None;
         }
+        let candidate = Candidate { slot: occupant.slot, stamp, word };
         if word.state().takes(self.query.ahead)
-            && fits_beside(word, &self.query.need, self.planned.on(occupant.slot))
+            && self.planned.fits(&candidate, slot, &self.query.need)
         {
-            return Some(Candidate { slot: occupant.slot, stamp, word });
+            return Some(candidate);
         }
         self.turn_away(place, word);
         None
@@ -133,7 +146,7 @@ impl<P: Planned> Walk<'_, P> {
     }
 
     fn columns(&self) -> Columns {
-        Columns::of(&self.query.need)
+        self.planned.columns(&self.query.need)
     }
 
     /// The first that fits, from the hash's place.
@@ -202,7 +215,8 @@ impl<P: Planned> Walk<'_, P> {
 
     /// What the request would leave there, beside what is planned.
     fn left(&self, candidate: Candidate) -> Free {
-        let free = candidate.word.free().minus(&self.planned.on(candidate.slot));
+        let slot = self.shared.table.get(candidate.slot);
+        let free = slot.map_or_else(Free::default, |slot| self.planned.free(&candidate, slot));
         free.minus(&self.query.need)
     }
 

@@ -2,7 +2,7 @@
 
 use super::local::Local;
 use super::reserve::Checked;
-use super::select::{Query, registered};
+use super::select::{Candidate, Planned, Query, registered};
 use super::{Engine, Reasons, Refusal, Verdict};
 use crate::placement::{Dimension, Free, Resources};
 use crate::registry::{Shared, Tier};
@@ -89,12 +89,18 @@ impl Largest {
 }
 
 impl Engine {
-    /// What to say of a request that no worker of these tiers took.
+    /// What to say of a request that no worker of these tiers took, beside what is planned.
     #[cold]
-    pub(super) fn refusal(&self, local: &Local, tiers: &[Tier], checked: &Checked) -> Refusal {
+    pub(super) fn refusal<P: Planned>(
+        &self,
+        local: &Local,
+        tiers: &[Tier],
+        checked: &Checked,
+        planned: &P,
+    ) -> Refusal {
         let shared = &self.registry.shared;
         if self.config.count_reasons {
-            return count(shared, tiers, &checked.query);
+            return count(shared, tiers, &checked.query, planned);
         }
         // Read first: what is kept is at least as new.
         let changes = shared.changes.get();
@@ -105,7 +111,7 @@ impl Engine {
 }
 
 /// Looks at each worker of these tiers once.
-fn count(shared: &Shared, tiers: &[Tier], query: &Query) -> Refusal {
+fn count<P: Planned>(shared: &Shared, tiers: &[Tier], query: &Query, planned: &P) -> Refusal {
     let mut tally = Tally::default();
     for tier in tiers {
         tier.each(&shared.blocks, |occupant| {
@@ -116,9 +122,11 @@ fn count(shared: &Shared, tiers: &[Tier], query: &Query) -> Refusal {
                 }
                 // Of a moving worker, either place says that it could hold the request.
                 tally.could |= query.need.fits_in(&slot.capacity());
-                if slot.stamp().epoch == occupant.epoch {
+                let stamp = slot.stamp();
+                if stamp.epoch == occupant.epoch {
                     let takes = word.state().takes(query.ahead);
-                    tally.add(&word.free(), &slot.capacity(), &query.need, takes);
+                    let free = planned.free(&Candidate { slot: occupant.slot, stamp, word }, slot);
+                    tally.add(&free, &slot.capacity(), &query.need, takes);
                 }
             }
         });
