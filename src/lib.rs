@@ -46,7 +46,7 @@ mod slots;
 mod sync;
 
 pub use engine::{
-    Affinity, Audit, BatchMode, Config, ConfigError, Eligible, Engine, Group, GroupDone,
+    Affinity, Audit, BatchMode, Config, ConfigError, Eligible, Engine, Foreseen, Group, GroupDone,
     GroupError, GroupOp, Imbalance, Lost, PROBE_BUCKETS, Reasons, Refusal, ReleaseError, Released,
     Request, Reservation, ReserveError, ResizeError, Resized, Snapshot, Stats, Verdict,
 };

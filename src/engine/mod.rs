@@ -4,6 +4,7 @@ mod audit;
 mod batch;
 mod config;
 mod counters;
+mod dry_run;
 mod error;
 mod first;
 mod group;
@@ -35,8 +36,8 @@ pub use audit::{Audit, Imbalance};
 pub use config::{Config, ConfigError};
 pub use error::{GroupError, Reasons, Refusal, ReleaseError, ReserveError, ResizeError, Verdict};
 pub use request::{
-    Affinity, BatchMode, Eligible, Group, GroupDone, GroupOp, Released, Request, Reservation,
-    Resized,
+    Affinity, BatchMode, Eligible, Foreseen, Group, GroupDone, GroupOp, Released, Request,
+    Reservation, Resized,
 };
 pub use stats::{PROBE_BUCKETS, Stats};
 pub use workers::{Lost, Snapshot};

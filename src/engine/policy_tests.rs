@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::ledger::Sighting;
 use crate::placement::{Free, Policy, Resources, naive};
 use crate::registry::{WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate};
 use crate::slots::Occupant;
@@ -148,7 +149,9 @@ impl World {
             .collect();
         let chosen = naive::choose(policy, &naive_tiers, &need, hash);
         let request = Request::anonymous(need).policy(policy).hash(hash).ahead(ahead);
-        match self.engine.reserve(&request.selector(selector)) {
+        let request = request.selector(selector);
+        self.foresee(&request, naive_tiers.clone(), hash);
+        match self.engine.reserve(&request) {
             Ok(placed) => {
                 assert_eq!(Some(placed.worker.index), chosen, "{policy}");
                 self.tickets.push(placed.ticket);
@@ -160,6 +163,34 @@ impl World {
                 let verdict = if could { Verdict::Busy } else { Verdict::Never };
                 assert_eq!(error.verdict(), Some(verdict), "{error}");
             }
+        }
+    }
+
+    /// What a dry run says, without credits and with some, against the naive policy on workers that
+    /// have so much more free.
+    fn foresee(&self, request: &Request<'_>, mut tiers: Vec<naive::Tier>, hash: u64) {
+        let some = crate::placement::order::other(hash) as usize;
+        let pick = |k: usize| self.tickets.get((some >> (8 * k)) % self.tickets.len().max(1));
+        let credited: Vec<crate::Ticket> = (0..some % 4).filter_map(pick).copied().collect();
+        let policy = request.policy.expect("chosen here");
+        let mut given = Vec::new();
+        for credited in [&[][..], &credited] {
+            for ticket in credited {
+                let Some(Sighting::Live(_, held)) = self.engine.ledger.look(*ticket) else {
+                    panic!("released or lost, and still in the books")
+                };
+                let workers = tiers.iter_mut().flatten().flatten().flat_map(|(_, places)| places);
+                let on = workers.flatten().find(|worker| worker.index == held.slot);
+                if let Some(worker) = on.filter(|_| !given.contains(ticket)) {
+                    worker.free = worker.free.plus(&held.amount);
+                }
+                given.push(*ticket);
+            }
+            let chosen = naive::choose(policy, &tiers, &request.need, hash);
+            let mut foreseen = Vec::new();
+            self.engine.dry_run(&[*request], credited, BatchMode::Independent, &mut foreseen);
+            let foreseen = foreseen[0].ok().map(|foreseen| foreseen.worker.index);
+            assert_eq!(foreseen, chosen, "{policy}, with {} credited", credited.len());
         }
     }
 

@@ -137,6 +137,17 @@ pub struct Resized {
     pub version: u64,
 }
 
+/// Where a request of a dry run would be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Foreseen {
+    /// On this worker.
+    pub worker: WorkerRef,
+    /// The version at which the worker was read.
+    pub version: u64,
+    /// The id holds this reservation already, and would be answered with it.
+    pub existing: Option<Ticket>,
+}
+
 /// Whether the requests of a batch stand or fall together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BatchMode {

@@ -93,6 +93,11 @@ fn a_parked_thread_delays_nobody() {
                 Ok(held) => drop(engine.release(held.ticket).expect("its own")),
                 Err(error) => assert_eq!(error, ReserveError::InFlight, "{at:?}"),
             }
+            // What would be without it: nobody waits to see what becomes of it.
+            let its = engine.reservation(b"parked").map(|held| held.ticket);
+            let (two, mut foreseen) = ([Request::anonymous(ALL); 2], Vec::new());
+            engine.dry_run(&two, its.as_slice(), BatchMode::AllOrNothing, &mut foreseen);
+            assert!(foreseen.iter().all(Result::is_ok), "{at:?}: {foreseen:?}");
             // Both at once, and the registry.
             let both = [Request::anonymous(ALL), Request::anonymous(ALL)];
             let mut results = Vec::new();
