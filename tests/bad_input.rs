@@ -541,3 +541,48 @@ fn resize_of_nothing() {
     assert_eq!(e.unchanged(|e| e.resize(lost, r(1, 1))), nothing);
     assert_eq!(e.unchanged(|e| e.resize_id(b"lost", r(1, 1))), nothing);
 }
+
+#[test]
+fn dry_runs() {
+    let e = busy_engine();
+    let other = engine([]);
+    let selector = other.selector(&Constraints::new().pool("other")).unwrap();
+    let long = vec![b'x'; MAX_ID_LEN + 1];
+    let (over, dimension, limit) = over_the_limit()[0];
+    let ok = Request::new(b"1", r(1, 1));
+    let requests = [
+        Request::new(b"1", over),
+        Request::new(&long, r(1, 1)),
+        Request::anonymous(Resources::ZERO),
+        Request::new(b"1", r(1, 1)),
+        Request::new(b"2", r(1, 1)).selector(selector),
+        Request::new(b"3", r(1, 1)),
+        Request::new(b"3", r(1, 1)),
+        Request::new(b"held", r(1, 1)),
+        Request::new(b"held", r(1, 1)),
+    ];
+    let unknown = [Ticket::from_bits(0), Ticket::from_bits(u64::MAX)];
+    for mode in [BatchMode::Independent, BatchMode::AllOrNothing] {
+        let (mut foreseen, mut done) = (vec![], vec![]);
+        e.unchanged(|e| e.dry_run(&requests, &unknown, mode, &mut foreseen));
+        assert_eq!(foreseen[0], Err(ReserveError::TooLarge { dimension, given: over.cpu, limit }));
+        assert_eq!(foreseen[1], Err(ReserveError::IdLength { length: long.len() }));
+        assert_eq!(foreseen[2], Err(ReserveError::Empty));
+        assert_eq!(foreseen[4], Err(ReserveError::UnknownSelector));
+        for twice in [6, 8] {
+            assert_eq!(foreseen[twice], Err(ReserveError::DuplicateId));
+        }
+        // Just as the batch itself.
+        let again = Audited::new(small(), [w("a", 1000, 1000)]);
+        again.reserve(&Request::new(b"held", r(400, 400))).unwrap();
+        again.reserve_batch(&requests, mode, &mut done);
+        for (k, (foreseen, done)) in foreseen.iter().zip(&done).enumerate() {
+            assert_eq!(foreseen.err(), done.err(), "{k}");
+        }
+        // And nothing at all.
+        e.unchanged(|e| e.dry_run(&[], &unknown, mode, &mut foreseen));
+        assert!(foreseen.is_empty());
+        e.unchanged(|e| e.dry_run(&[ok, ok], &[], mode, &mut foreseen));
+        assert_eq!(foreseen[1], Err(ReserveError::DuplicateId));
+    }
+}

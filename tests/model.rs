@@ -16,10 +16,11 @@ mod world;
 
 use std::collections::HashSet;
 
-use ops::{Ask, Op, asks, ops};
+use ops::{Ask, Op, asks, mode, ops};
 use proptest::prelude::*;
+use proptest::sample::Index;
 use proptest::test_runner::FileFailurePersistence;
-use slotwise::BatchMode;
+use slotwise::{BatchMode, Ticket};
 use world::World;
 
 fn config() -> ProptestConfig {
@@ -83,6 +84,36 @@ proptest! {
             prop_assert!(answers.iter().all(Result::is_err));
             prop_assert_eq!((world.engine.workers(), world.engine.reservation_count()), seen);
             prop_assert!(world.engine.audit().is_ok());
+        }
+    }
+
+    /// With what is credited given back first; refusals with all their reasons.
+    #[test]
+    fn dry_run_is_the_batch_that_follows(
+        before in ops(30),
+        asks in asks(),
+        mode in mode(),
+        credited in prop::collection::vec(any::<Index>(), 0..4),
+    ) {
+        let world = world_after(&before);
+        let e = &world.engine;
+        let all = &world.tickets;
+        let credited = credited.iter().filter(|_| !all.is_empty());
+        let credited: Vec<Ticket> = credited.map(|at| *at.get(all)).collect();
+        let seen = || (e.workers(), e.reservation_count(), e.stats());
+        let now = seen();
+        let foreseen = world.dry_run(&asks, &credited, mode);
+        prop_assert_eq!(seen(), now);
+        for one in foreseen.iter().flatten() {
+            prop_assert_eq!(Some(one.version), e.snapshot(one.worker).map(|now| now.version));
+        }
+
+        e.release_batch(&credited, &mut vec![]);
+        let (done, _) = world.engine_batch(None, &asks, mode);
+        for (foreseen, done) in foreseen.into_iter().zip(done) {
+            let foreseen = foreseen.map(|one| (one.worker, one.existing));
+            let done = done.map(|one| (one.worker, one.existing.then_some(one.ticket)));
+            prop_assert_eq!(foreseen, done);
         }
     }
 }

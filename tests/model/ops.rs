@@ -425,7 +425,7 @@ pub fn asks() -> impl Strategy<Value = Vec<Ask>> {
     prop::collection::vec(ask(), 0..6)
 }
 
-fn mode() -> impl Strategy<Value = BatchMode> {
+pub fn mode() -> impl Strategy<Value = BatchMode> {
     select(vec![BatchMode::Independent, BatchMode::AllOrNothing])
 }
 

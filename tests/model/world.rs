@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use slotwise::{
-    BatchMode, Constraints, Engine, ReleaseError, Request, Reservation, ReserveError, Selector,
-    Ticket, WorkerError, WorkerRef,
+    BatchMode, Constraints, Engine, Foreseen, ReleaseError, Request, Reservation, ReserveError,
+    Selector, Ticket, WorkerError, WorkerRef,
 };
 
 use crate::common::small;
@@ -12,6 +12,7 @@ use crate::naive::{Model, Where};
 use crate::ops::{Ask, MACHINES, Op, POOLS, Signal, Spec, Text};
 
 pub type Answers = Vec<Result<Reservation, ReserveError>>;
+pub type Foresight = Vec<Result<Foreseen, ReserveError>>;
 
 pub struct World {
     pub engine: Engine,
@@ -261,6 +262,17 @@ impl World {
         };
         assert_eq!(answers.len(), asks.len());
         (answers, did)
+    }
+
+    /// Asks the engine alone.
+    pub fn dry_run(&self, asks: &[Ask], credited: &[Ticket], mode: BatchMode) -> Foresight {
+        let compiled: Vec<_> = asks.iter().map(|ask| self.compiled(ask)).collect();
+        let requests: Vec<Request<'_>> =
+            asks.iter().zip(&compiled).map(|(ask, (c, s))| ask.request(c, *s)).collect();
+        let mut foreseen = vec![Err(ReserveError::Empty)];
+        self.engine.dry_run(&requests, credited, mode, &mut foreseen);
+        assert_eq!(foreseen.len(), asks.len());
+        foreseen
     }
 
     fn once(&mut self, id: Text, asks: &[Ask], mode: BatchMode) {

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use slotwise::{
-    BatchMode, Config, Constraints, Dimension, Group, GroupOp, Policy, ReleaseError, Request,
-    ReserveError, State, Verdict, WorkerError, WorkerUpdate,
+    BatchMode, Config, Constraints, Dimension, Foreseen, Group, GroupOp, Policy, ReleaseError,
+    Request, ReserveError, State, Verdict, WorkerError, WorkerUpdate,
 };
 
 use crate::common::*;
@@ -151,7 +151,9 @@ fn case_11_batch_on_one_worker_is_all_or_nothing() {
     let two = [b"4", b"5"].map(|id| Request::new(id, r(250, 250)));
     e.unchanged_but_counted(|e| e.reserve_batch(&two, BatchMode::AllOrNothing, &mut results));
     assert_eq!(results[0], Err(ReserveError::Peer { index: 1 }));
-    assert_eq!(refused(results[1]), Verdict::Busy);
+    let Err(ReserveError::Refused(refusal)) = results[1] else { panic!("{results:?}") };
+    // For want of what its peer would take.
+    assert_eq!((refusal.verdict, refusal.reasons.cpu), (Verdict::Busy, 1));
 
     let ops = [b"4", b"5"].map(|id| GroupOp::Reserve { id, need: r(250, 250) });
     let group = [Group { worker: b"a", ops: &ops }];
@@ -267,6 +269,45 @@ fn case_17_reconcile_against_the_ledger() {
     e.update_worker(b"a", WorkerUpdate::new().total(r(8000, 2048).gpus(4))).unwrap();
     assert_eq!(e.update_worker(b"a", WorkerUpdate::new().total(total)).unwrap().free, expected);
     assert_eq!(e.see("a").held(), r(2000, 250).gpus(1));
+}
+
+#[test]
+fn case_18_dry_run_of_three_replicas() {
+    let e = engine([w("a", 1000, 1000), w("b", 1000, 1000)]);
+    e.reserve_on(e.see("a").worker, &Request::new(b"old", r(800, 800)), None).unwrap();
+    let kept = e.reserve_on(e.see("b").worker, &Request::new(b"kept", r(300, 300)), None);
+    let old = e.reservation(b"old").unwrap().ticket;
+    let replicas = [b"1", b"2", b"3"].map(|id| Request::new(id, r(400, 400)));
+    let foresee = |credited: &[_], mode| {
+        let mut results: Vec<Result<Foreseen, _>> = Vec::new();
+        e.unchanged(|e| e.dry_run(&replicas, credited, mode, &mut results));
+        results
+    };
+
+    // One fits beside what is kept; with the credit all three do.
+    let without = foresee(&[], BatchMode::AllOrNothing);
+    assert_eq!(without[0], Err(ReserveError::Peer { index: 1 }));
+    assert_eq!(refused(without[1]), Verdict::Busy);
+    assert_eq!(without[2], Err(ReserveError::Peer { index: 1 }));
+    let alone = foresee(&[], BatchMode::Independent);
+    assert_eq!(alone.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, false]);
+    let with = foresee(&[old], BatchMode::AllOrNothing);
+    assert!(with.iter().all(Result::is_ok), "{with:?}");
+    assert_eq!(with, foresee(&[old, old], BatchMode::Independent));
+    // It frees nothing twice, and nothing more than the worker has.
+    let four = [b"1", b"2", b"3", b"4"].map(|id| Request::new(id, r(400, 400)));
+    let mut results = Vec::new();
+    e.dry_run(&four, &[old, old], BatchMode::AllOrNothing, &mut results);
+    assert_eq!(refused(results[3]), Verdict::Busy);
+
+    // What was foreseen is what comes.
+    e.release(old).unwrap();
+    let mut placed = Vec::new();
+    e.reserve_batch(&replicas, BatchMode::AllOrNothing, &mut placed);
+    for (foreseen, placed) in with.iter().zip(&placed) {
+        assert_eq!(foreseen.unwrap().worker, placed.unwrap().worker);
+    }
+    assert!(e.release(kept.unwrap().ticket).is_ok());
 }
 
 #[test]

@@ -325,6 +325,67 @@ fn rule_10_replayed_batch_has_one_effect_and_one_answer() {
 }
 
 #[test]
+fn rule_11_dry_run_answers_for_ids_that_are_held() {
+    let e = engine([w("a", 1000, 1000)]);
+    let held = e.reserve(&Request::new(b"held", r(900, 900))).unwrap();
+    e.reserve(&Request::new(b"other", r(50, 50))).unwrap();
+    let foresee = |requests: &[Request<'_>], credited: &[_]| {
+        let mut results = Vec::new();
+        e.unchanged(|e| e.dry_run(requests, credited, BatchMode::Independent, &mut results));
+        results
+    };
+    // Held by this reservation, whatever else is asked for under its id; the worker as it is now.
+    let again = Request::new(b"held", r(1000, 1000));
+    let existing = foresee(&[again], &[])[0].unwrap();
+    assert_eq!((existing.existing, existing.worker), (Some(held.ticket), held.worker));
+    assert_eq!(existing.version, 2);
+    // If that were gone, the id would be free, and the room too; which is less than the worker has.
+    assert_eq!(refused(foresee(&[again], &[held.ticket])[0]), Verdict::Busy);
+    let smaller = Request::new(b"held", r(950, 950));
+    let new = foresee(&[smaller], &[held.ticket])[0].unwrap();
+    assert_eq!((new.existing, new.worker, new.version), (None, held.worker, 2));
+    // A ticket that holds nothing any more credits nothing.
+    e.release(held.ticket).unwrap();
+    let next = e.reserve(&Request::new(b"next", r(900, 900))).unwrap();
+    let small = Request::new(b"1", r(100, 100));
+    assert_eq!(refused(foresee(&[small], &[held.ticket])[0]), Verdict::Busy);
+    assert!(foresee(&[small], &[next.ticket])[0].is_ok());
+}
+
+#[test]
+fn rule_11_credit_is_for_the_registration_that_it_is_held_on() {
+    let e = engine([w("a", 1000, 1000)]);
+    let lost = e.reserve(&Request::new(b"lost", r(900, 900))).unwrap().ticket;
+    e.remove_worker(b"a").unwrap();
+    e.add_worker(w("a", 1000, 1000)).unwrap();
+    e.reserve(&Request::new(b"new", r(900, 900))).unwrap();
+    let mut results = Vec::new();
+    let request = [Request::new(b"1", r(200, 200))];
+    e.unchanged(|e| e.dry_run(&request, &[lost], BatchMode::Independent, &mut results));
+    let Err(ReserveError::Refused(refusal)) = results[0] else { panic!("{results:?}") };
+    assert_eq!((refusal.verdict, refusal.reasons.cpu), (Verdict::Busy, 1));
+}
+
+#[test]
+fn rule_11_reasons_are_counted_with_credits_and_plans() {
+    let e = engine([w("a", 1000, 1000), w("b", 1000, 100)]);
+    let on = |id: &str, need| e.reserve_on(e.see(id).worker, &Request::anonymous(need), None);
+    on("a", r(1000, 0)).unwrap();
+    let credited = on("b", r(1000, 100)).unwrap().ticket;
+    let short = |credited: &[_], first| {
+        let requests = [first, r(500, 500)].map(Request::anonymous);
+        let mut results = Vec::new();
+        e.dry_run(&requests, credited, BatchMode::Independent, &mut results);
+        let Err(ReserveError::Refused(refusal)) = results[1] else { panic!("{results:?}") };
+        (refusal.reasons.cpu, refusal.reasons.memory)
+    };
+    assert_eq!(short(&[], r(1, 1)), (2, 0));
+    assert_eq!(short(&[credited], r(1, 1)), (1, 1));
+    // The first takes what is credited, so that the second finds no cpu there either.
+    assert_eq!(short(&[credited], r(600, 1)), (2, 0));
+}
+
+#[test]
 fn rule_12_holds_on_a_pending_worker_become_reservations_or_end_as_lost() {
     let e = engine([w("a", 1000, 1000).pending(true), w("b", 1000, 1000).pending(true)]);
     let hold = |worker: &str, id: &[u8]| {

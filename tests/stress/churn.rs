@@ -143,7 +143,8 @@ impl Thread<'_> {
         }
         match self.rng.below(1000) {
             0..360 => self.reserve(),
-            360..400 => self.resize(),
+            360..395 => self.resize(),
+            395..400 => self.dry_run(),
             400..680 => self.release_one(),
             680..740 => self.batch(BatchMode::Independent),
             740..820 => self.batch(BatchMode::AllOrNothing),
@@ -234,6 +235,26 @@ impl Thread<'_> {
         }
         self.placed = answers;
         ids.len()
+    }
+
+    /// Asks what would be, were some of what it holds gone. Nothing comes of it: the books say so.
+    fn dry_run(&mut self) -> usize {
+        let ids: Vec<Vec<u8>> = (0..4).map(|_| self.new_id()).collect();
+        let requests: Vec<Request<'_>> = ids.iter().map(|id| self.request(id)).collect();
+        let credited: Vec<Ticket> = self.held.iter().take(3).map(|(ticket, _)| *ticket).collect();
+        let mut foreseen = Vec::new();
+        for mode in [BatchMode::Independent, BatchMode::AllOrNothing] {
+            self.e.dry_run(&requests, &credited, mode, &mut foreseen);
+            for one in &foreseen {
+                match *one {
+                    Ok(one) => assert_eq!(one.existing, None),
+                    Err(error) => Self::not_placed(error),
+                }
+            }
+        }
+        let fit = foreseen.iter().filter(|one| one.is_ok()).count();
+        assert!(fit == 0 || fit == foreseen.len(), "{foreseen:?}");
+        1
     }
 
     /// What a release of something in the books said.
