@@ -38,6 +38,10 @@
 struct Readme;
 
 mod engine;
+// The C interface; Rust hosts have no use for it.
+#[cfg(feature = "capi")]
+#[doc(hidden)]
+pub mod ffi;
 mod ledger;
 #[doc(hidden)]
 pub mod placement;

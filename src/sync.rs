@@ -7,6 +7,8 @@
 #[cfg(not(all(slotwise_loom, test)))]
 mod facade {
     pub(crate) use core::hint::spin_loop;
+    #[cfg(feature = "capi")]
+    pub(crate) use core::sync::atomic::AtomicPtr;
     pub(crate) use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 }
 

@@ -1,0 +1,70 @@
+//! What a batch would do.
+
+use super::args;
+use super::batch::{slotwise_batch_done_t, slotwise_batch_t};
+use super::failure::{SLOTWISE_NO_DIMENSION, call};
+use super::handle::{self, slotwise_engine_t};
+use super::reserve::slotwise_placement_t;
+use super::status::*;
+use super::workers::worker_number;
+use crate::{Foreseen, Ticket};
+
+/// What slotwise_reserve_batch would do now, if the reservations of `credited` were gone; changes
+/// nothing. Of a request that would be placed, `worker` and `version` say where it would go and at
+/// which version that worker was looked at; `ticket` is 0 unless its id is held already. A credited
+/// ticket that is not held credits nothing. The batch must have no id. Allocates.
+///
+/// Returns as slotwise_reserve_batch; SLOTWISE_UNKNOWN_VALUE where the batch has an id.
+///
+/// Threads: any. No lock.
+/// Safety: as slotwise_reserve_batch; `credited` has `credited_count` entries.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn slotwise_dry_run(
+    engine: slotwise_engine_t,
+    batch: *const slotwise_batch_t,
+    credited: *const u64,
+    credited_count: usize,
+    done: *mut slotwise_batch_done_t,
+) -> i32 {
+    call(|| {
+        // SAFETY: passed on from the caller.
+        let (host, batch, arrays, credited, output) = unsafe {
+            let host = handle::host(engine)?;
+            let batch = args::input(batch, "batch")?;
+            let output = args::optional_output(done, "done")?;
+            let arrays = batch.arrays(done)?;
+            let credited = args::array(credited, credited_count, "credited")?;
+            (host, batch, arrays, credited, output)
+        };
+        if !batch.id.is_null() {
+            return Err(args::unknown("id", batch.id_length as u64).into());
+        }
+        let read = args::span(credited.as_ptr(), credited.len());
+        args::apart(&[read], &[arrays.placements.span(), args::span(done, 1)])?;
+        let credited: Vec<Ticket> = credited.iter().map(|&bits| Ticket::from_bits(bits)).collect();
+        let mut requests = Vec::new();
+        // SAFETY: passed on from the caller; they are used within this call.
+        unsafe { batch.requests(&arrays, &mut requests) }?;
+        let mut results = Vec::new();
+        host.engine.dry_run(&requests, &credited, arrays.mode, &mut results);
+        // SAFETY: as many results as requests.
+        unsafe { arrays.write(&results, foreseen) };
+        if let Some(output) = output {
+            let placed = results.iter().filter(|result| result.is_ok()).count() as u64;
+            let failed = results.len() as u64 - placed;
+            output.write(slotwise_batch_done_t { placed, failed, replayed: 0, reserved: 0 });
+        }
+        Ok(())
+    })
+}
+
+fn foreseen(foreseen: &Foreseen) -> slotwise_placement_t {
+    slotwise_placement_t {
+        ticket: foreseen.existing.map_or(0, Ticket::to_bits),
+        worker: worker_number(foreseen.worker),
+        version: foreseen.version,
+        status: SLOTWISE_OK,
+        existing: foreseen.existing.is_some() as u16,
+        dimension: SLOTWISE_NO_DIMENSION as u16,
+    }
+}

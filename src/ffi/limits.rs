@@ -1,0 +1,20 @@
+//! The limits that C hosts may want at compile time.
+
+/// Changes with every change of this interface that an older caller could notice.
+pub const SLOTWISE_ABI_VERSION: u32 = 1;
+/// Most engines that a process keeps at once.
+pub const SLOTWISE_MAX_ENGINES: u32 = 4096;
+/// Most entries in an array that one call takes.
+pub const SLOTWISE_MAX_COUNT: u64 = 16_777_216;
+/// Longest id of a request, worker or batch, in bytes.
+pub const SLOTWISE_MAX_ID_LENGTH: u32 = 64;
+/// Longest pool, GPU type, tenant, machine, label key or label value, in bytes.
+pub const SLOTWISE_MAX_NAME_LENGTH: u32 = 255;
+/// Most pools, GPU types, labels or values of one label in a constraint.
+pub const SLOTWISE_MAX_LIST_LENGTH: u32 = 64;
+
+// The generator of the header reads numbers, not names.
+const _: () = assert!(SLOTWISE_MAX_ID_LENGTH as usize == crate::MAX_ID_LEN);
+const _: () = assert!(SLOTWISE_MAX_NAME_LENGTH as usize == crate::MAX_NAME_LEN);
+const _: () = assert!(SLOTWISE_MAX_LIST_LENGTH as usize == crate::MAX_LIST_LEN);
+const _: () = assert!(crate::PROBE_BUCKETS == 24);

@@ -1,0 +1,52 @@
+//! The C interface: handles, status codes, one file for each group of functions. Translation only;
+//! what is decided is decided by the engine. `include/slotwise.h` is generated from here and is the
+//! manual: comments on what is exported are written for C.
+//!
+//! # Safety
+//! Each function leans on what the header asks of its callers: a pointer that is not NULL points to
+//! what its type says, for as many entries as the count beside it says; what is read is not written
+//! by others during the call; the last reference to an engine is freed only when no call with it is
+//! under way. `args` checks what can be checked.
+
+#![allow(unsafe_code, reason = "a C interface")]
+#![allow(non_camel_case_types, reason = "types are named as C names them")]
+#![allow(clippy::missing_safety_doc, reason = "the Safety line of each is written for the header")]
+
+mod args;
+mod batch;
+mod columns;
+mod dry_run;
+mod engine;
+mod failure;
+mod group;
+mod handle;
+mod life;
+mod limits;
+mod listing;
+mod release;
+mod report;
+mod reserve;
+mod selectors;
+mod status;
+mod workers;
+
+pub use args::slotwise_text_t;
+pub use batch::*;
+pub use columns::*;
+pub use dry_run::*;
+pub use engine::*;
+pub use failure::{
+    SLOTWISE_CPU, SLOTWISE_GPUS, SLOTWISE_MEMORY, SLOTWISE_NO_DIMENSION, slotwise_error_t,
+    slotwise_last_error, slotwise_last_error_text, slotwise_reasons_t,
+};
+pub use group::*;
+pub use handle::slotwise_engine_t;
+pub use life::*;
+pub use limits::*;
+pub use listing::*;
+pub use release::*;
+pub use report::*;
+pub use reserve::*;
+pub use selectors::*;
+pub use status::*;
+pub use workers::*;

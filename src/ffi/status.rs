@@ -1,0 +1,155 @@
+//! The status codes. A number once given is never given to anything else.
+
+use core::ffi::{CStr, c_char};
+
+/// Done.
+pub const SLOTWISE_OK: i32 = 0;
+
+/// Refused: it would fit on a registered worker if others left or a state changed. Wait, or make
+/// room.
+pub const SLOTWISE_BUSY: i32 = 1;
+/// Refused: no registered worker that it may use could ever hold it. Add a worker.
+pub const SLOTWISE_NEVER: i32 = 2;
+
+/// A pointer is NULL that must not be.
+pub const SLOTWISE_NULL_POINTER: i32 = 10;
+/// A pointer or a stride is not aligned to what it points to.
+pub const SLOTWISE_MISALIGNED: i32 = 11;
+/// A structure's `size` is none that this library knows.
+pub const SLOTWISE_STRUCT_SIZE: i32 = 12;
+/// A reserved field is not zero.
+pub const SLOTWISE_RESERVED: i32 = 13;
+/// A number stands for nothing: a flag, policy, mode, field or kind, or fields that exclude each
+/// other.
+pub const SLOTWISE_UNKNOWN_VALUE: i32 = 14;
+/// A stride is smaller than what it steps over.
+pub const SLOTWISE_STRIDE: i32 = 15;
+/// An array that is read overlaps one that is written, or two that are written overlap.
+pub const SLOTWISE_OVERLAP: i32 = 16;
+/// More entries than a call takes (SLOTWISE_MAX_COUNT), or a length beyond any memory.
+pub const SLOTWISE_COUNT: i32 = 17;
+/// Offsets of packed ids fall.
+pub const SLOTWISE_OFFSETS: i32 = 18;
+
+/// No such engine: the handle was freed, or never given out.
+pub const SLOTWISE_STALE_HANDLE: i32 = 20;
+/// The engine is closed.
+pub const SLOTWISE_CLOSED: i32 = 21;
+/// As many engines as a process keeps (SLOTWISE_MAX_ENGINES). Free some.
+pub const SLOTWISE_TOO_MANY_ENGINES: i32 = 22;
+
+/// An id is too long (SLOTWISE_MAX_ID_LENGTH), or empty where it must not be.
+pub const SLOTWISE_ID_LENGTH: i32 = 30;
+/// The request needs nothing in every dimension.
+pub const SLOTWISE_EMPTY: i32 = 31;
+/// More than any worker can have.
+pub const SLOTWISE_TOO_LARGE: i32 = 32;
+/// The id stands twice in one batch; the first stands.
+pub const SLOTWISE_DUPLICATE_ID: i32 = 33;
+/// Another thread is at work on this very id, batch id or reservation. Ask again.
+pub const SLOTWISE_IN_FLIGHT: i32 = 34;
+/// The selector is not one of this engine's.
+pub const SLOTWISE_UNKNOWN_SELECTOR: i32 = 35;
+/// No such worker is registered, or not any more.
+pub const SLOTWISE_UNKNOWN_WORKER: i32 = 36;
+/// The worker is not at the version that the caller expected; slotwise_last_error says at which it
+/// is and what is free there.
+pub const SLOTWISE_VERSION_CONFLICT: i32 = 37;
+/// As many reservations as the engine keeps. Raise max_reservations.
+pub const SLOTWISE_LEDGER_FULL: i32 = 38;
+/// Other changes came first too many times. Ask again.
+pub const SLOTWISE_CONTENDED: i32 = 39;
+/// Another entry of the same all-or-nothing batch or group could not be served.
+pub const SLOTWISE_PEER: i32 = 40;
+/// Nothing is held under this name: released already, lost with its worker, or never reserved.
+pub const SLOTWISE_NOT_HELD: i32 = 41;
+/// It is held on another worker than the one named.
+pub const SLOTWISE_OTHER_WORKER: i32 = 42;
+/// What a reservation should grow by is not free there; slotwise_last_error says what is missing.
+pub const SLOTWISE_SHORT: i32 = 43;
+/// The worker's state takes nothing more.
+pub const SLOTWISE_STATE: i32 = 44;
+/// The worker was removed during the call, and the reservation went with it.
+pub const SLOTWISE_LOST: i32 = 45;
+/// The batch id is that of a batch with another number of requests.
+pub const SLOTWISE_OTHER_BATCH: i32 = 46;
+
+/// A name is too long (SLOTWISE_MAX_NAME_LENGTH), or empty where it must not be.
+pub const SLOTWISE_NAME_LENGTH: i32 = 60;
+/// More is set aside than the worker has.
+pub const SLOTWISE_SET_ASIDE: i32 = 61;
+/// A GPU type is given but no GPU.
+pub const SLOTWISE_GPU_TYPE: i32 = 62;
+/// A worker of this id is registered. Update it, or remove it first.
+pub const SLOTWISE_DUPLICATE_WORKER: i32 = 63;
+/// As many workers as the engine keeps. Raise max_workers.
+pub const SLOTWISE_TABLE_FULL: i32 = 64;
+/// A list of a constraint is too long (SLOTWISE_MAX_LIST_LENGTH), or a label has no value.
+pub const SLOTWISE_LIST_LENGTH: i32 = 65;
+/// As many selectors as the engine keeps. Reuse handles, or raise max_selectors.
+pub const SLOTWISE_TOO_MANY_SELECTORS: i32 = 66;
+/// A limit of the configuration is out of its range.
+pub const SLOTWISE_CONFIG: i32 = 67;
+/// The processor lacks an instruction that the engine needs.
+pub const SLOTWISE_PROCESSOR: i32 = 68;
+
+/// A fault in slotwise itself. Nothing was oversold; please report it with what it wrote to the
+/// standard error stream.
+pub const SLOTWISE_PANIC: i32 = 99;
+
+/// What a status means, as a text that is never freed; never NULL, also for numbers that are no
+/// status.
+///
+/// Threads: any. Safety: takes no pointer.
+#[unsafe(no_mangle)]
+pub extern "C" fn slotwise_status_text(status: i32) -> *const c_char {
+    text(status).as_ptr()
+}
+
+pub(super) const fn text(status: i32) -> &'static CStr {
+    match status {
+        SLOTWISE_OK => c"done",
+        SLOTWISE_BUSY => c"busy: nothing that suits it is free now",
+        SLOTWISE_NEVER => c"never: no registered worker could ever hold it",
+        SLOTWISE_NULL_POINTER => c"a pointer is NULL that must not be",
+        SLOTWISE_MISALIGNED => c"a pointer or a stride is not aligned",
+        SLOTWISE_STRUCT_SIZE => c"a structure's size is unknown to this library",
+        SLOTWISE_RESERVED => c"a reserved field is not zero",
+        SLOTWISE_UNKNOWN_VALUE => c"a number stands for nothing, or fields exclude each other",
+        SLOTWISE_STRIDE => c"a stride is smaller than what it steps over",
+        SLOTWISE_OVERLAP => c"arrays overlap",
+        SLOTWISE_COUNT => c"more entries than a call takes",
+        SLOTWISE_OFFSETS => c"offsets of packed ids fall",
+        SLOTWISE_STALE_HANDLE => c"no such engine: freed, or never given out",
+        SLOTWISE_CLOSED => c"the engine is closed",
+        SLOTWISE_TOO_MANY_ENGINES => c"as many engines as a process keeps: free some",
+        SLOTWISE_ID_LENGTH => c"an id is too long, or empty where it must not be",
+        SLOTWISE_EMPTY => c"the request needs nothing in every dimension",
+        SLOTWISE_TOO_LARGE => c"more than any worker can have",
+        SLOTWISE_DUPLICATE_ID => c"the id stands twice in this batch",
+        SLOTWISE_IN_FLIGHT => c"another thread is at work on this: ask again",
+        SLOTWISE_UNKNOWN_SELECTOR => c"the selector is not one of this engine's",
+        SLOTWISE_UNKNOWN_WORKER => c"no such worker is registered",
+        SLOTWISE_VERSION_CONFLICT => c"the worker is not at the expected version",
+        SLOTWISE_LEDGER_FULL => c"as many reservations as the engine keeps: raise max_reservations",
+        SLOTWISE_CONTENDED => c"other changes came first too many times: ask again",
+        SLOTWISE_PEER => c"another entry of the same batch or group could not be served",
+        SLOTWISE_NOT_HELD => c"nothing is held under this name",
+        SLOTWISE_OTHER_WORKER => c"it is held on another worker",
+        SLOTWISE_SHORT => c"what the reservation should grow by is not free there",
+        SLOTWISE_STATE => c"the worker's state takes nothing more",
+        SLOTWISE_LOST => c"the worker was removed, and the reservation with it",
+        SLOTWISE_OTHER_BATCH => c"the batch id is that of a batch with another number of requests",
+        SLOTWISE_NAME_LENGTH => c"a name is too long, or empty where it must not be",
+        SLOTWISE_SET_ASIDE => c"more is set aside than the worker has",
+        SLOTWISE_GPU_TYPE => c"a GPU type is given but no GPU",
+        SLOTWISE_DUPLICATE_WORKER => c"a worker of this id is registered",
+        SLOTWISE_TABLE_FULL => c"as many workers as the engine keeps: raise max_workers",
+        SLOTWISE_LIST_LENGTH => c"a list is too long, or a label has no value",
+        SLOTWISE_TOO_MANY_SELECTORS => c"as many selectors as the engine keeps: reuse handles",
+        SLOTWISE_CONFIG => c"a limit of the configuration is out of its range",
+        SLOTWISE_PROCESSOR => c"the processor lacks an instruction that the engine needs",
+        SLOTWISE_PANIC => c"a fault in slotwise itself: please report it",
+        _ => c"unknown status",
+    }
+}
