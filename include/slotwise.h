@@ -33,8 +33,9 @@
  *
  * OUTPUTS come last, and are written on success alone, except where a function says otherwise. What
  * is called optional may be NULL. Arrays that are read must not overlap arrays that are written
- * (SLOTWISE_OVERLAP); arrays that are only read may. What ids and texts point to is not looked at
- * for that.
+ * (SLOTWISE_OVERLAP); arrays that are only read may, and entries may alternate: requests and
+ * results side by side in structures of the host's own, at one stride. What ids and texts point to
+ * is not looked at for that.
  *
  * STRUCTURES that begin with `size` have it set to their sizeof by the caller, so that they can
  * grow. Reserved fields are 0. A structure that is all zero but for its size means the defaults.

@@ -19,6 +19,7 @@ impl Engine {
     /// Gives back what a ticket holds, exactly once: a second release, a late one, or one of a
     /// number that was never a ticket finds nothing and changes nothing. O(1); no lock, no system
     /// call, no allocation.
+    #[inline]
     pub fn release(&self, ticket: Ticket) -> Result<Released, ReleaseError> {
         let local = self.local();
         self.release_with(local, ticket)
@@ -36,9 +37,18 @@ impl Engine {
         tickets: &[Ticket],
         results: &mut Vec<Result<Released, ReleaseError>>,
     ) {
-        let local = self.local();
         results.clear();
-        results.extend(tickets.iter().map(|&ticket| self.release_with(local, ticket)));
+        self.release_each(tickets.iter().copied(), |result| results.push(result));
+    }
+
+    #[inline(always)]
+    pub(crate) fn release_each(
+        &self,
+        tickets: impl Iterator<Item = Ticket>,
+        mut done: impl FnMut(Result<Released, ReleaseError>),
+    ) {
+        let local = self.local();
+        tickets.for_each(|ticket| done(self.release_with(local, ticket)));
     }
 
     /// The live reservation of an id. One that is being made is not held yet.

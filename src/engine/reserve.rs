@@ -28,8 +28,17 @@ impl Engine {
     ///
     /// No lock, no system call, no allocation once the thread has made its first calls. O(1) while
     /// the first candidates fit; at worst every matching worker is looked at.
+    #[inline]
     pub fn reserve(&self, request: &Request<'_>) -> Result<Reservation, ReserveError> {
-        let local = self.local();
+        self.reserve_with(self.local(), request)
+    }
+
+    #[inline(always)]
+    pub(super) fn reserve_with(
+        &self,
+        local: &Local,
+        request: &Request<'_>,
+    ) -> Result<Reservation, ReserveError> {
         match self.reserve_in_first_tier(local, request) {
             Some(reservation) => Ok(reservation),
             None => self.reserve_by_walk(local, request),

@@ -8,7 +8,6 @@
 use core::ffi::c_char;
 use core::fmt;
 use core::mem::MaybeUninit;
-use core::ops::Range;
 
 use super::failure::Failure;
 use super::limits::SLOTWISE_MAX_COUNT;
@@ -338,12 +337,18 @@ impl<T> Strided<T> {
         unsafe { input(self.pointer(index), name) }.map_err(|argument| argument.at(index))
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
     /// The addresses that it spans.
-    pub(super) fn span(&self) -> Range<usize> {
-        let from = self.first.addr();
-        from..from
-            + self.count.saturating_sub(1) * self.stride
-            + size_of::<T>().min(self.stride * self.count)
+    pub(super) fn span(&self) -> Span {
+        let (start, entry) = (self.first.addr(), size_of::<T>());
+        let end = match self.count {
+            0 => start,
+            count => start.saturating_add((count - 1) * self.stride + entry),
+        };
+        Span { start, end, entry, stride: self.stride }
     }
 }
 
@@ -370,19 +375,42 @@ impl<T> Column<T> {
     }
 }
 
-/// The addresses that an array spans; none of NULL.
-pub(super) fn span<T>(pointer: *const T, count: usize) -> Range<usize> {
-    let from = pointer.addr();
-    from..from.saturating_add(if pointer.is_null() { 0 } else { count * size_of::<T>() })
+/// Addresses from `start` up to `end`, in which an entry stands every `stride` bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Span {
+    start: usize,
+    end: usize,
+    entry: usize,
+    stride: usize,
+}
+
+/// The addresses of an array without gaps; none of NULL.
+pub(super) fn span<T>(pointer: *const T, count: usize) -> Span {
+    let start = pointer.addr();
+    let length = if pointer.is_null() { 0 } else { count.saturating_mul(size_of::<T>()) };
+    Span { start, end: start.saturating_add(length), entry: length, stride: length }
+}
+
+impl Span {
+    fn meets(&self, other: &Span) -> bool {
+        let apart = self.end <= other.start || other.end <= self.start;
+        let empty = self.start == self.end || other.start == other.end;
+        !apart && !empty && !self.alternates(other)
+    }
+
+    /// Whether the entries of the one lie in the gaps of the other, as in an array of a host's own
+    /// structures that have both in them.
+    fn alternates(&self, other: &Span) -> bool {
+        let (first, second) = if self.start <= other.start { (self, other) } else { (other, self) };
+        let gap = (second.start - first.start).checked_rem(first.stride).unwrap_or(0);
+        first.stride == second.stride && gap >= first.entry && gap + second.entry <= first.stride
+    }
 }
 
 /// No array that is written overlaps one that is read, or another that is written.
-pub(super) fn apart(read: &[Range<usize>], written: &[Range<usize>]) -> Result<(), Argument> {
-    let meet = |a: &Range<usize>, b: &Range<usize>| {
-        !a.is_empty() && !b.is_empty() && a.start < b.end && b.start < a.end
-    };
+pub(super) fn apart(read: &[Span], written: &[Span]) -> Result<(), Argument> {
     for (n, one) in written.iter().enumerate() {
-        if read.iter().chain(&written[..n]).any(|other| meet(one, other)) {
+        if read.iter().chain(&written[..n]).any(|other| one.meets(other)) {
             return Err(Argument::new(SLOTWISE_OVERLAP, "results"));
         }
     }
@@ -450,4 +478,32 @@ pub(super) fn reserved(zero: bool) -> Result<(), Failure> {
 #[cold]
 pub(super) fn unknown(name: &'static str, given: u64) -> Argument {
     Argument::new(SLOTWISE_UNKNOWN_VALUE, name).given(given, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strided(start: usize, entry: usize, stride: usize, count: usize) -> Span {
+        Span { start, end: start + (count - 1) * stride + entry, entry, stride }
+    }
+
+    #[test]
+    fn what_alternates_does_not_overlap() {
+        let requests = strided(1000, 88, 128, 10);
+        for (start, entry, meets) in [
+            (1088, 32, false),
+            (1088, 48, true),
+            (1080, 32, true),
+            (1000 + 5 * 128 + 88, 32, false),
+        ] {
+            let placements = strided(start, entry, 128, 10);
+            assert_eq!(requests.meets(&placements), meets, "{start} {entry}");
+            assert_eq!(placements.meets(&requests), meets, "{start} {entry}");
+        }
+        assert!(requests.meets(&strided(1088, 32, 136, 10)));
+        assert!(!requests.meets(&strided(900, 100, 100, 1)));
+        assert!(!requests.meets(&strided(requests.end, 32, 128, 10)));
+        assert!(!requests.meets(&span(core::ptr::null::<u64>(), 10)));
+    }
 }

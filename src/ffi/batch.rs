@@ -8,7 +8,7 @@ use super::failure::{Failure, call, slotwise_reasons_t};
 use super::handle::{self, slotwise_engine_t};
 use super::reserve::{slotwise_placement_t, slotwise_request_t};
 use super::status::*;
-use crate::{BatchMode, Engine, Request, Reservation, ReserveError};
+use crate::{BatchMode, Engine, Request, Reservation, ReserveError, Resources};
 
 /// Each request for itself; the placements are those that the same requests one by one would get.
 pub const SLOTWISE_INDEPENDENT: u32 = 0;
@@ -69,11 +69,12 @@ pub struct slotwise_batch_done_t {
     pub reserved: u32,
 }
 
-/// A thread's room for a batch, kept from one to the next while it is small.
+/// A thread's room for a batch whose results are not known one by one; kept from one to the next
+/// while it is small.
 #[derive(Default)]
-pub(super) struct Room {
-    pub(super) requests: Vec<Request<'static>>,
-    pub(super) results: Vec<Result<Reservation, ReserveError>>,
+struct Room {
+    requests: Vec<Request<'static>>,
+    results: Vec<Result<Reservation, ReserveError>>,
 }
 
 /// Requests that a thread keeps room for between batches.
@@ -85,7 +86,7 @@ thread_local! {
 
 impl Room {
     /// Lends the thread's room, and takes it back empty.
-    pub(super) fn with<R>(body: impl FnOnce(&mut Room) -> R) -> R {
+    fn with<R>(body: impl FnOnce(&mut Room) -> R) -> R {
         let mut room = ROOM.try_with(Cell::take).unwrap_or_default();
         let result = body(&mut room);
         room.requests.clear();
@@ -97,26 +98,38 @@ impl Room {
     }
 }
 
-/// Reserves for all of a room's requests, once if the batch has an id.
+/// Reserves for `count` requests, once if the batch has an id, and writes the result of each. The
+/// requests have been checked.
+#[inline(always)]
 pub(super) fn reserve_all(
     engine: &Engine,
-    room: &mut Room,
-    mode: BatchMode,
-    id: Option<&[u8]>,
+    (count, mode, id): (usize, BatchMode, Option<&[u8]>),
+    request: impl Fn(usize) -> Request<'static>,
+    mut write: impl FnMut(usize, &Result<Reservation, ReserveError>),
 ) -> Result<slotwise_batch_done_t, Failure> {
-    let Room { requests, results } = room;
-    let fresh = match id {
-        None => {
-            engine.reserve_batch(requests, mode, results);
-            true
-        }
-        Some(id) => engine.reserve_batch_once(id, requests, mode, results)?,
+    let (mut placed, mut fresh) = (0, true);
+    let mut tell = |k, result: &Result<Reservation, ReserveError>| {
+        placed += result.is_ok() as u64;
+        write(k, result);
     };
-    if results.len() != requests.len() {
-        return Err(Failure::bare(SLOTWISE_OTHER_BATCH));
+    if id.is_none() && mode == BatchMode::Independent {
+        // Straight from the caller's arrays into them.
+        engine.reserve_each(count, request, |k, result| tell(k, &result));
+    } else {
+        Room::with(|Room { requests, results }| {
+            requests.extend((0..count).map(request));
+            match id {
+                None => engine.reserve_batch(requests, mode, results),
+                Some(id) => fresh = engine.reserve_batch_once(id, requests, mode, results)?,
+            }
+            if results.len() != count {
+                return Err(Failure::bare(SLOTWISE_OTHER_BATCH));
+            }
+            results.iter().enumerate().for_each(|(k, result)| tell(k, result));
+            Ok(())
+        })?;
     }
-    let placed = results.iter().filter(|result| result.is_ok()).count() as u64;
-    let failed = requests.len() as u64 - placed;
+    let failed = count as u64 - placed;
     Ok(slotwise_batch_done_t { placed, failed, replayed: !fresh as u32, reserved: 0 })
 }
 
@@ -146,56 +159,67 @@ impl slotwise_batch_t {
                 Strided::new(self.reasons, 0, wanted, "reasons")?,
             )
         };
-        let done = args::span(done, 1);
-        let own = args::span(self, 1);
-        args::apart(&[requests.span(), own], &[placements.span(), reasons.span(), done])?;
+        let written = [placements.span(), reasons.span(), args::span(done, 1)];
+        args::apart(&[requests.span(), args::span(self, 1)], &written)?;
         let reasons = (!self.reasons.is_null()).then_some(reasons);
         Ok(Arrays { mode, requests, placements, reasons })
-    }
-
-    /// # Safety
-    /// As [`args`] says, of all that it points to, for as long as the requests are used.
-    pub(super) unsafe fn requests(
-        &self,
-        arrays: &Arrays,
-        into: &mut Vec<Request<'static>>,
-    ) -> Result<(), Failure> {
-        into.reserve(self.count);
-        for index in 0..self.count {
-            // SAFETY: below the count; passed on.
-            let request = unsafe {
-                let request = arrays.requests.get(index, "requests")?;
-                request.get().map_err(|failure| failure.at(index))?
-            };
-            into.push(request);
-        }
-        Ok(())
     }
 }
 
 impl Arrays {
+    /// A request.
+    ///
     /// # Safety
-    /// `results` are no more than the arrays have entries.
+    /// `index` is below the count; as [`args`] says, of all that it points to, for as long as the
+    /// request is used.
+    #[inline(always)]
+    unsafe fn request(&self, index: usize) -> Result<Request<'static>, Failure> {
+        // SAFETY: passed on.
+        let request = unsafe { self.requests.get(index, "requests")?.get() };
+        request.map_err(|failure| failure.at(index))
+    }
+
+    /// Whether all requests can be read.
+    ///
+    /// # Safety
+    /// As [`args`] says, of all that they point to.
+    pub(super) unsafe fn check(&self) -> Result<(), Failure> {
+        // SAFETY: below the count; passed on.
+        (0..self.requests.count()).try_for_each(|index| unsafe { self.request(index) }.map(drop))
+    }
+
+    /// A request that has been checked.
+    ///
+    /// # Safety
+    /// As for [`Arrays::request`].
+    #[inline(always)]
+    pub(super) unsafe fn checked(&self, index: usize) -> Request<'static> {
+        // SAFETY: passed on. One that somebody has made unreadable since needs nothing, which is
+        // refused.
+        unsafe { self.request(index) }.unwrap_or(Request::anonymous(Resources::ZERO))
+    }
+
+    /// # Safety
+    /// `index` is below the count.
+    #[inline(always)]
     pub(super) unsafe fn write<T>(
         &self,
-        results: &[Result<T, ReserveError>],
+        index: usize,
+        result: &Result<T, ReserveError>,
         placement: impl Fn(&T) -> slotwise_placement_t,
     ) {
-        for (index, result) in results.iter().enumerate() {
-            let entry = match result {
-                Ok(placed) => placement(placed),
-                Err(error) => slotwise_placement_t::failed(*error),
-            };
-            // SAFETY: below the count.
-            unsafe { self.placements.write(index, entry) };
-        }
-        let Some(to) = &self.reasons else { return };
-        for (index, result) in results.iter().enumerate() {
+        let entry = match result {
+            Ok(placed) => placement(placed),
+            Err(error) => slotwise_placement_t::failed(*error),
+        };
+        // SAFETY: passed on.
+        unsafe { self.placements.write(index, entry) };
+        if let Some(to) = &self.reasons {
             let reasons = match result {
                 Err(ReserveError::Refused(refusal)) => refusal.reasons.into(),
                 _ => slotwise_reasons_t::default(),
             };
-            // SAFETY: below the count.
+            // SAFETY: passed on.
             unsafe { to.write(index, reasons) };
         }
     }
@@ -231,16 +255,19 @@ pub unsafe extern "C" fn slotwise_reserve_batch(
             let id = args::bytes(batch.id, batch.id_length, "id")?;
             (host, batch, arrays, (!batch.id.is_null()).then_some(id), output)
         };
-        Room::with(|room| {
-            // SAFETY: passed on from the caller; they are used within this call.
-            unsafe { batch.requests(&arrays, &mut room.requests) }?;
-            let summary = reserve_all(&host.engine, room, arrays.mode, id)?;
-            // SAFETY: as many results as requests.
-            unsafe { arrays.write(&room.results, slotwise_placement_t::of) };
-            if let Some(output) = output {
-                output.write(summary);
-            }
-            Ok(())
-        })
+        // SAFETY: passed on from the caller.
+        unsafe { arrays.check() }?;
+        let summary = reserve_all(
+            &host.engine,
+            (batch.count, arrays.mode, id),
+            // SAFETY: below the count; passed on from the caller, and used within this call.
+            |index| unsafe { arrays.checked(index) },
+            // SAFETY: below the count.
+            |index, result| unsafe { arrays.write(index, result, slotwise_placement_t::of) },
+        )?;
+        if let Some(output) = output {
+            output.write(summary);
+        }
+        Ok(())
     })
 }

@@ -2,10 +2,9 @@
 //! numpy and Go slices have them.
 
 use core::ffi::c_char;
-use core::ops::Range;
 
-use super::args::{self, Argument, Column, HasSize};
-use super::batch::{Room, mode, reserve_all, slotwise_batch_done_t};
+use super::args::{self, Argument, Column, HasSize, Span};
+use super::batch::{mode, reserve_all, slotwise_batch_done_t};
 use super::failure::{Failure, call, slotwise_error_t};
 use super::handle::{self, slotwise_engine_t};
 use super::reserve::slotwise_request_t;
@@ -13,7 +12,7 @@ use super::status::*;
 use super::workers::{slotwise_worker_t, worker_number};
 use crate::placement::Resources;
 use crate::registry::Selector;
-use crate::{Affinity, Eligible, Request};
+use crate::{Affinity, Eligible, Request, Reservation, ReserveError};
 
 /// Requests as columns of `count` entries, and columns for their results. What no column gives,
 /// `common` does.
@@ -74,6 +73,14 @@ enum Ids<'a> {
 }
 
 impl<'a> Ids<'a> {
+    fn span(&self) -> Span {
+        match self {
+            Ids::None => args::span::<u8>(core::ptr::null(), 0),
+            Ids::Packed(bytes, _) | Ids::Fixed(bytes, _) => args::span(bytes.as_ptr(), bytes.len()),
+        }
+    }
+
+    #[inline]
     fn get(&self, index: usize) -> &'a [u8] {
         match *self {
             Ids::None => &[],
@@ -114,46 +121,77 @@ impl slotwise_columns_t {
         Ok(Ids::Packed(unsafe { args::bytes(self.ids, length, "ids") }?, offsets))
     }
 
-    /// Builds the requests.
-    ///
     /// # Safety
-    /// As [`args`] says, of all that it points to, for as long as the requests are used.
-    unsafe fn requests(&self, into: &mut Vec<Request<'static>>) -> Result<Range<usize>, Failure> {
+    /// As [`args`] says, of all that it points to.
+    unsafe fn get<'a>(&self) -> Result<Columns<'a>, Failure> {
         // SAFETY: passed on.
-        let (common, ids, cpu, memory, gpus, selectors, hashes) = unsafe {
+        let columns = unsafe {
             let common = args::input(self.common, "common")?;
             if common.id_length != 0 {
                 return Err(args::unknown("common", common.id_length as u64).into());
             }
-            (
-                common.get()?,
-                self.ids()?,
-                args::optional_array(self.cpu, self.count, "cpu")?,
-                args::optional_array(self.memory, self.count, "memory")?,
-                args::optional_array(self.gpus, self.count, "gpus")?,
-                args::optional_array(self.selectors, self.count, "selectors")?,
-                args::optional_array(self.hashes, self.count, "hashes")?,
-            )
+            Columns {
+                common: common.get()?,
+                ids: self.ids()?,
+                cpu: args::optional_array(self.cpu, self.count, "cpu")?,
+                memory: args::optional_array(self.memory, self.count, "memory")?,
+                gpus: args::optional_array(self.gpus, self.count, "gpus")?,
+                selectors: args::optional_array(self.selectors, self.count, "selectors")?,
+                hashes: args::optional_array(self.hashes, self.count, "hashes")?,
+            }
         };
         // One of two affinities would be silently left out.
-        if hashes.is_some() && common.affinity != Affinity::Id {
+        if columns.hashes.is_some() && columns.common.affinity != Affinity::Id {
             return Err(args::unknown("hashes", 0).into());
         }
-        into.extend((0..self.count).map(|k| Request {
-            id: ids.get(k),
+        Ok(columns)
+    }
+
+    /// The addresses that are read.
+    fn read(&self, ids: &Ids<'_>) -> [Span; 9] {
+        [
+            ids.span(),
+            args::span(self, 1),
+            args::span(self.common, 1),
+            args::span(self.id_offsets, self.count + 1),
+            args::span(self.cpu, self.count),
+            args::span(self.memory, self.count),
+            args::span(self.gpus, self.count),
+            args::span(self.selectors, self.count),
+            args::span(self.hashes, self.count),
+        ]
+    }
+}
+
+/// The columns that are read.
+struct Columns<'a> {
+    common: Request<'a>,
+    ids: Ids<'a>,
+    cpu: Option<&'a [u64]>,
+    memory: Option<&'a [u64]>,
+    gpus: Option<&'a [u64]>,
+    selectors: Option<&'a [u32]>,
+    hashes: Option<&'a [u64]>,
+}
+
+impl<'a> Columns<'a> {
+    #[inline(always)]
+    fn request(&self, k: usize) -> Request<'a> {
+        let common = self.common;
+        Request {
+            id: self.ids.get(k),
             need: Resources {
-                cpu: cpu.map_or(common.need.cpu, |cpu| cpu[k]),
-                memory: memory.map_or(common.need.memory, |memory| memory[k]),
-                gpus: gpus.map_or(common.need.gpus, |gpus| gpus[k]),
+                cpu: self.cpu.map_or(common.need.cpu, |cpu| cpu[k]),
+                memory: self.memory.map_or(common.need.memory, |memory| memory[k]),
+                gpus: self.gpus.map_or(common.need.gpus, |gpus| gpus[k]),
             },
-            eligible: selectors.map_or(common.eligible, |s| Eligible::Selector(Selector(s[k]))),
-            affinity: hashes.map_or(common.affinity, |hashes| Affinity::Hash(hashes[k])),
+            eligible: match self.selectors {
+                Some(selectors) => Eligible::Selector(Selector(selectors[k])),
+                None => common.eligible,
+            },
+            affinity: self.hashes.map_or(common.affinity, |hashes| Affinity::Hash(hashes[k])),
             ..common
-        }));
-        Ok(match ids {
-            Ids::None => 0..0,
-            Ids::Packed(bytes, _) | Ids::Fixed(bytes, _) => args::span(bytes.as_ptr(), bytes.len()),
-        })
+        }
     }
 }
 
@@ -195,48 +233,34 @@ pub unsafe extern "C" fn slotwise_reserve_columns(
         let tickets = Column::new(columns.tickets, "tickets")?;
         let workers = Column::new(columns.workers, "workers")?;
         let versions = Column::new(columns.versions, "versions")?;
-        Room::with(|room| {
-            // SAFETY: passed on from the caller; they are used within this call.
-            let ids = unsafe { columns.requests(&mut room.requests) }?;
-            let read = [
-                ids,
-                args::span(columns, 1),
-                args::span(columns.common, 1),
-                args::span(columns.id_offsets, count + 1),
-                args::span(columns.cpu, count),
-                args::span(columns.memory, count),
-                args::span(columns.gpus, count),
-                args::span(columns.selectors, count),
-                args::span(columns.hashes, count),
-            ];
-            let written = [
-                args::span(columns.statuses, count),
-                args::span(columns.tickets, count),
-                args::span(columns.workers, count),
-                args::span(columns.versions, count),
-                args::span(done, 1),
-            ];
-            args::apart(&read, &written)?;
-            let summary = reserve_all(&host.engine, room, mode, id)?;
-            for (k, result) in room.results.iter().enumerate() {
-                let (ticket, worker, version, status) = match result {
-                    Ok(r) => (r.ticket.to_bits(), worker_number(r.worker), r.version, SLOTWISE_OK),
-                    Err(error) => {
-                        (0, 0, 0, slotwise_error_t::from(&Failure::Reserve(*error)).status)
-                    }
-                };
-                // SAFETY: below the count; each column was checked.
-                unsafe {
-                    statuses.write(k, status);
-                    tickets.write(k, ticket);
-                    workers.write(k, worker);
-                    versions.write(k, version);
-                }
+        // SAFETY: passed on from the caller, and used within this call.
+        let requests: Columns<'static> = unsafe { columns.get() }?;
+        let written = [
+            args::span(columns.statuses, count),
+            args::span(columns.tickets, count),
+            args::span(columns.workers, count),
+            args::span(columns.versions, count),
+            args::span(done, 1),
+        ];
+        args::apart(&columns.read(&requests.ids), &written)?;
+        let write = |k, result: &Result<Reservation, ReserveError>| {
+            let (ticket, worker, version, status) = match result {
+                Ok(r) => (r.ticket.to_bits(), worker_number(r.worker), r.version, SLOTWISE_OK),
+                Err(error) => (0, 0, 0, slotwise_error_t::from(&Failure::Reserve(*error)).status),
+            };
+            // SAFETY: below the count; each column was checked.
+            unsafe {
+                statuses.write(k, status);
+                tickets.write(k, ticket);
+                workers.write(k, worker);
+                versions.write(k, version);
             }
-            if let Some(output) = output {
-                output.write(summary);
-            }
-            Ok(())
-        })
+        };
+        let batch = (count, mode, id);
+        let summary = reserve_all(&host.engine, batch, |k| requests.request(k), write)?;
+        if let Some(output) = output {
+            output.write(summary);
+        }
+        Ok(())
     })
 }

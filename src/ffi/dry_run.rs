@@ -42,13 +42,17 @@ pub unsafe extern "C" fn slotwise_dry_run(
         let read = args::span(credited.as_ptr(), credited.len());
         args::apart(&[read], &[arrays.placements.span(), args::span(done, 1)])?;
         let credited: Vec<Ticket> = credited.iter().map(|&bits| Ticket::from_bits(bits)).collect();
-        let mut requests = Vec::new();
-        // SAFETY: passed on from the caller; they are used within this call.
-        unsafe { batch.requests(&arrays, &mut requests) }?;
+        // SAFETY: below the count; passed on from the caller, and used within this call.
+        let requests: Vec<_> = unsafe {
+            arrays.check()?;
+            (0..batch.count).map(|index| arrays.checked(index)).collect()
+        };
         let mut results = Vec::new();
         host.engine.dry_run(&requests, &credited, arrays.mode, &mut results);
-        // SAFETY: as many results as requests.
-        unsafe { arrays.write(&results, foreseen) };
+        for (index, result) in results.iter().enumerate() {
+            // SAFETY: as many results as requests.
+            unsafe { arrays.write(index, result, foreseen) };
+        }
         if let Some(output) = output {
             let placed = results.iter().filter(|result| result.is_ok()).count() as u64;
             let failed = results.len() as u64 - placed;

@@ -23,6 +23,8 @@ mod handle;
 mod life;
 mod limits;
 mod listing;
+#[cfg(slotwise_panic_test)]
+mod panic_test;
 mod release;
 mod report;
 mod reserve;
@@ -44,6 +46,8 @@ pub use handle::slotwise_engine_t;
 pub use life::*;
 pub use limits::*;
 pub use listing::*;
+#[cfg(slotwise_panic_test)]
+pub use panic_test::*;
 pub use release::*;
 pub use report::*;
 pub use reserve::*;

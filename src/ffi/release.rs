@@ -162,19 +162,23 @@ pub unsafe extern "C" fn slotwise_release_batch(
             args::span(count_released, 1),
         ];
         args::apart(&[read], &written)?;
-        let mut done = 0;
-        for (index, &ticket) in tickets.iter().enumerate() {
-            let result = match host.engine.release(Ticket::from_bits(ticket)) {
-                Ok(released) => slotwise_released_t::of(&released),
-                Err(error) => slotwise_released_t::failed(error),
-            };
-            done += (result.status == SLOTWISE_OK) as usize;
-            // SAFETY: below the count of tickets, which is that of each array that is wanted.
-            unsafe {
-                to_statuses.write(index, result.status);
-                to_released.write(index, result);
-            }
-        }
+        let (mut done, mut index) = (0, 0);
+        host.engine.release_each(
+            tickets.iter().map(|&ticket| Ticket::from_bits(ticket)),
+            |result| {
+                let result = match result {
+                    Ok(released) => slotwise_released_t::of(&released),
+                    Err(error) => slotwise_released_t::failed(error),
+                };
+                done += (result.status == SLOTWISE_OK) as usize;
+                // SAFETY: below the count of tickets, which is that of each array that is wanted.
+                unsafe {
+                    to_statuses.write(index, result.status);
+                    to_released.write(index, result);
+                }
+                index += 1;
+            },
+        );
         if let Some(output) = output {
             output.write(done);
         }
