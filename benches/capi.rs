@@ -16,7 +16,7 @@ mod unit;
 
 use std::env;
 use std::ffi::c_char;
-use std::mem::zeroed;
+use std::mem::{MaybeUninit, zeroed};
 use std::ptr::{null, null_mut};
 use std::sync::LazyLock;
 use std::time::Instant;
@@ -107,25 +107,44 @@ fn engine(free: &[Resources]) -> slotwise_engine_t {
     engine
 }
 
-fn request(job: &Job) -> slotwise_request_t {
-    let mut request: slotwise_request_t = sized();
-    (request.cpu, request.memory) = (job.need.cpu, job.need.memory);
-    request
+/// Written field by field, as C does it.
+#[inline(always)]
+fn request(job: &Job, flags: u32, id: &str) -> slotwise_request_t {
+    slotwise_request_t {
+        size: size_of::<slotwise_request_t>() as u32,
+        flags,
+        id: if id.is_empty() { null() } else { id.as_ptr().cast() },
+        id_length: id.len(),
+        cpu: job.need.cpu,
+        memory: job.need.memory,
+        gpus: 0,
+        selector: SLOTWISE_SELECTOR_ANY,
+        policy: SLOTWISE_POLICY_DEFAULT,
+        key: null(),
+        key_length: 0,
+        hash: if flags == SLOTWISE_HASH { job.hash } else { 0 },
+        reserved: 0,
+    }
 }
 
+#[inline(always)]
 fn by_ticket(job: &Job) -> slotwise_request_t {
-    slotwise_request_t { flags: SLOTWISE_HASH, hash: job.hash, ..request(job) }
+    request(job, SLOTWISE_HASH, "")
 }
 
+#[inline(always)]
 fn by_id(job: &Job) -> slotwise_request_t {
-    slotwise_request_t { id: job.id.as_ptr().cast(), id_length: job.id.len(), ..request(job) }
+    request(job, 0, &job.id)
 }
 
+#[inline(always)]
 fn reserve(engine: slotwise_engine_t, request: &slotwise_request_t) -> Option<u64> {
-    let mut placed: slotwise_placement_t = sized();
-    // SAFETY: as the header asks.
-    let status = unsafe { (C.slotwise_reserve)(engine, request, &mut placed) };
-    (status == SLOTWISE_OK).then_some(placed.ticket)
+    let mut placed = MaybeUninit::<slotwise_placement_t>::uninit();
+    // SAFETY: as the header asks; written on success.
+    unsafe {
+        let status = (C.slotwise_reserve)(engine, request, placed.as_mut_ptr());
+        (status == SLOTWISE_OK).then(|| placed.assume_init().ticket)
+    }
 }
 
 fn check_idle(engine: slotwise_engine_t) {
