@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Engine;
+use super::reserve::worker_of;
 use crate::ledger::Sighting;
 use crate::placement::{Dimension, Resources};
 use crate::registry::WorkerRef;
@@ -44,7 +45,8 @@ impl Audit {
 /// Passes over workers that keep changing.
 const PASSES: usize = 16;
 
-/// What the ledger says of one slot.
+/// What the ledger says of one registration: what is still there of a former one on its slot, and
+/// about to end, is none of its.
 #[derive(Clone, Copy, Default)]
 struct Books {
     held: [i64; 3],
@@ -85,25 +87,25 @@ impl Engine {
         let table = &self.registry.shared.table;
         let word = |w: &WorkerRef| table.get(w.index).map(|slot| slot.word());
         let before: Vec<_> = workers.iter().map(word).collect();
-        let mut books = HashMap::<u32, Books>::new();
+        let mut books = HashMap::<WorkerRef, Books>::new();
         for sighting in self.ledger.sightings() {
             match sighting {
                 Sighting::Live(_, h) => {
-                    let books = books.entry(h.slot).or_default();
+                    let books = books.entry(worker_of(&h)).or_default();
                     for d in Dimension::ALL {
                         books.held[d as usize] += h.amount.get(d) as i64;
                     }
                     books.reservations += 1;
                 }
                 Sighting::Pledged(_, h) | Sighting::Between(_, h) => {
-                    books.entry(h.slot).or_default().moving = true;
+                    books.entry(worker_of(&h)).or_default().moving = true;
                 }
             }
         }
         let mut open = Vec::new();
         for (worker, before) in workers.into_iter().zip(before) {
             let (Some(slot), Some(before)) = (table.get(worker.index), before) else { continue };
-            let books = books.get(&worker.index).copied().unwrap_or_default();
+            let books = books.get(&worker).copied().unwrap_or_default();
             let (free, capacity) = (before.free(), slot.capacity());
             let gap = |d: Dimension| capacity.get(d) as i64 - free.get(d) - books.held[d as usize];
             let missing = Dimension::ALL.map(gap);
@@ -125,5 +127,33 @@ impl Engine {
             }
         }
         open
+    }
+}
+
+#[cfg(all(test, not(slotwise_loom)))]
+mod tests {
+    use super::super::{Config, Request};
+    use super::*;
+    use crate::registry::WorkerSpec;
+
+    /// A pledged reservation whose worker is removed, and registered again, is live for the moment
+    /// between its way back and the look at its worker; the new registration holds nothing of it.
+    #[test]
+    fn what_a_former_registration_held_is_not_held_by_the_next() {
+        let engine = Engine::new(Config::default()).unwrap();
+        let all = Resources::new(100, 100);
+        engine.add_worker(WorkerSpec::new("a", all)).unwrap();
+        let placed = engine.reserve(&Request::new(b"1", all)).unwrap();
+        engine.ledger.pledge(placed.ticket).unwrap();
+        assert_eq!(engine.remove_worker(b"a").unwrap(), []);
+        engine.add_worker(WorkerSpec::new("a", all)).unwrap();
+        let kept = engine.ledger.unpledge(placed.ticket, || {
+            let audit = engine.audit();
+            assert!(audit.is_ok() && audit.unsettled == 0, "{audit:?}");
+            engine.gone(placed.worker)
+        });
+        assert!(!kept);
+        engine.ledger.finish(&engine.local().magazine, placed.ticket);
+        assert_eq!(engine.reservation_count(), 0);
     }
 }
