@@ -16,14 +16,15 @@ mod unit;
 
 use std::env;
 use std::ffi::c_char;
+use std::hint::black_box;
 use std::mem::{MaybeUninit, zeroed};
 use std::ptr::{null, null_mut};
 use std::sync::LazyLock;
 use std::time::Instant;
 
 use libloading::Library;
-use slotwise::Resources;
 use slotwise::ffi::*;
+use slotwise::{Engine, Request, Resources, Ticket};
 
 use common::{
     ById, ByTicket, CLUSTER, Embedded, Job, LIGHT, Scheduler, TOTAL, jobs, jobs_per_thread, steady,
@@ -183,6 +184,33 @@ fn release(engine: slotwise_engine_t, tickets: &[u64], statuses: &mut [i32]) {
     }
 }
 
+/// The crate, with requests that the compiler cannot see into, as it cannot through C.
+struct Opaque(Engine);
+
+impl Scheduler for Opaque {
+    const NAME: &'static str = "slotwise by ticket, opaque";
+    type Held = Ticket;
+
+    fn reserve(&self, job: &Job) -> Option<Ticket> {
+        let request = Request::anonymous(job.need).hash(job.hash);
+        self.0.reserve(black_box(&request)).ok().map(|placed| placed.ticket)
+    }
+
+    fn release(&self, _: &Job, ticket: Ticket) {
+        self.0.release(ticket).expect("it is held");
+    }
+}
+
+impl Embedded for Opaque {
+    fn cluster(free: &[Resources]) -> Self {
+        Opaque(ByTicket::cluster(free).0)
+    }
+
+    fn batches<'a>(&'a self, _: &'a [Job]) -> impl FnMut() + 'a {
+        || unreachable!("a batch has its requests in memory anyway")
+    }
+}
+
 struct CByTicket(slotwise_engine_t);
 
 impl Scheduler for CByTicket {
@@ -319,6 +347,7 @@ fn main() {
     let mut rows = vec![
         Row::new("one at a time", BARE, bare_pairs),
         pair_row::<ByTicket>(),
+        pair_row::<Opaque>(),
         pair_row::<CByTicket>(),
         pair_row::<ById>(),
         pair_row::<CById>(),

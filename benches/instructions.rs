@@ -24,9 +24,9 @@ struct Operation {
 }
 
 const OPERATIONS: [Operation; 3] = [
-    Operation { name: "by ticket", run: by_ticket, limit: 525 },
+    Operation { name: "by ticket", run: by_ticket, limit: 467 },
     Operation { name: "by id", run: by_id, limit: 1_272 },
-    Operation { name: "batches of 64", run: in_batches, limit: 600 },
+    Operation { name: "batches of 64", run: in_batches, limit: 570 },
 ];
 
 /// The hash of the k-th request.

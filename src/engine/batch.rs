@@ -132,38 +132,26 @@ impl Engine {
         let local = self.local();
         let mut refused = Refused::default();
         for k in 0..count {
-            let one = request(k);
-            let one = one.borrow();
-            let twice = || {
-                let named = |other: usize| request(other).borrow().id == one.id;
-                !one.id.is_empty() && (0..k).any(named)
+            // An id lies outside of its request: looking at it does not need the whole in memory.
+            let id = request(k).borrow().id;
+            let twice = || !id.is_empty() && (0..k).any(|other| request(other).borrow().id == id);
+            let result = if refused.may_have(id) && twice() {
+                // What is wrong with it in itself comes first.
+                let checked = self.check(local, request(k).borrow());
+                checked.and(Err(ReserveError::DuplicateId))
+            } else {
+                self.reserve_with(local, || request(k))
             };
-            let again = refused.may_have(one.id) && twice();
-            let result = match self.reserve_unless(local, again, one) {
+            let result = match result {
                 Ok(held) if held.existing && twice() => Err(ReserveError::DuplicateId),
                 Err(error) => {
-                    refused.add(one.id);
+                    refused.add(id);
                     Err(error)
                 }
                 placed => placed,
             };
             done(k, result);
         }
-    }
-
-    #[inline(always)]
-    fn reserve_unless(
-        &self,
-        local: &Local,
-        twice: bool,
-        request: &Request<'_>,
-    ) -> Result<Reservation, ReserveError> {
-        if twice {
-            // What is wrong with it in itself comes first.
-            self.check(local, request)?;
-            return Err(ReserveError::DuplicateId);
-        }
-        self.reserve_with(local, request)
     }
 
     fn gang(

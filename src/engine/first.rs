@@ -81,25 +81,25 @@ impl Engine {
         planned: &P,
     ) -> Option<(&Slot, Candidate)> {
         let shared = &self.registry.shared;
-        let at_once = |tier: &Tier| {
-            let Occupant { slot: index, epoch } = tier.at(&shared.blocks, hash)?;
-            let slot = shared.table.get(index)?;
+        let recent = local.first_tier(shared, selector, need.gpus > 0)?;
+        let tier = &recent.as_ref()?.tier;
+        if let Some(Occupant { slot: index, epoch }) = tier.at(&shared.blocks, hash)
+            && let Some(slot) = shared.table.get(index)
+        {
             // The word, then the stamp: see `slots::slot`.
             let word = slot.word();
             let stamp = slot.stamp();
             let candidate = Candidate { slot: index, stamp, word };
-            let fits = stamp.epoch == epoch
+            if stamp.epoch == epoch
                 && word.state().takes(ahead)
-                && planned.fits(&candidate, slot, need);
-            fits.then_some((slot, candidate))
-        };
-        local.in_first_tier(shared, selector, need.gpus > 0, |tier| match at_once(tier) {
-            Some(found) => {
+                && planned.fits(&candidate, slot, need)
+            {
                 local.note_probes::<P>(1);
-                Some(found)
+                return Some((slot, candidate));
             }
-            None => self.search_first_tier(local, tier, need, (ahead, hash), planned),
-        })
+        }
+        // As one number: what is passed by reference would have to be in memory always.
+        self.search_first_tier(local, tier, need.to_bits(), (ahead, hash), planned)
     }
 
     #[inline(never)]
@@ -107,12 +107,13 @@ impl Engine {
         &self,
         local: &Local,
         tier: &Tier,
-        need: &Resources,
+        need: u64,
         (ahead, hash): (bool, u64),
         planned: &P,
     ) -> Option<(&Slot, Candidate)> {
         let shared = &self.registry.shared;
-        let query = Query { policy: Policy::Affinity, need: *need, hash, ahead };
+        let query =
+            Query { policy: Policy::Affinity, need: Resources::from_bits(need), hash, ahead };
         let mut walk = Walk { shared, query, planned, probes: 0, stale: false };
         let candidate = walk.first(tier, &mut Some)?;
         local.note_probes::<P>(walk.probes);

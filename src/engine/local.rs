@@ -1,7 +1,7 @@
 //! What a thread keeps of an engine for itself, so that nothing of it is shared on the way to a
 //! placement.
 
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::registry::{Constraints, Directory, Selector, Shared, Tier};
 const REMEMBERED: usize = 1024;
 
 /// The first tier of a selector, while the directory is the one that it was found in.
-struct Recent {
+pub(super) struct Recent {
     /// How many directories had been shown.
     shown: u64,
     selector: Selector,
     gpus: bool,
-    tier: Tier,
+    pub(super) tier: Tier,
 }
 
 /// One thread's part of an engine. Outlives the thread: the next one takes it over, and with it
@@ -71,41 +71,43 @@ impl Local {
         self.directory.borrow_mut()
     }
 
-    /// Looks for something in a selector's first tier. `None` also where the way there is not plain:
-    /// the selector names GPU types, has no tier, or is unknown.
+    /// A selector's first tier. `None` also where the way there is not plain: the selector names GPU
+    /// types, has no tier, or is unknown.
     ///
     /// Most threads ask for one selector again and again, so the tier is kept while the count of
     /// directories that have been shown does not rise. The count is read before the directory, so
     /// that what is kept is at least as new as its count says.
     #[inline(always)]
-    pub(super) fn in_first_tier<R>(
+    pub(super) fn first_tier(
         &self,
         shared: &Shared,
         selector: Selector,
         gpus: bool,
-        look: impl FnOnce(&Tier) -> Option<R>,
-    ) -> Option<R> {
+    ) -> Option<Ref<'_, Option<Recent>>> {
         let shown = shared.shown.get();
-        loop {
-            if let Some(r) = &*self.recent.borrow()
-                && r.shown == shown
-                && r.selector == selector
-                && r.gpus == gpus
-            {
-                return look(&r.tier);
+        let kept = self.recent.borrow();
+        match &*kept {
+            Some(r) if r.shown == shown && r.selector == selector && r.gpus == gpus => Some(kept),
+            _ => {
+                drop(kept);
+                self.renew_first_tier(shown, selector, gpus)
             }
-            self.renew_first_tier(shown, selector, gpus)?;
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn renew_first_tier(&self, shown: u64, selector: Selector, gpus: bool) -> Option<()> {
+    fn renew_first_tier(
+        &self,
+        shown: u64,
+        selector: Selector,
+        gpus: bool,
+    ) -> Option<Ref<'_, Option<Recent>>> {
         let mut cache = self.directory.borrow_mut();
         let directory = cache.load();
         let tier = directory.view(selector.0)?.plain_first_tier(gpus)?.clone();
         *self.recent.borrow_mut() = Some(Recent { shown, selector, gpus, tier });
-        Some(())
+        Some(self.recent.borrow())
     }
 
     /// What the largest of a selector's workers are, looked up anew when the registry has changed.

@@ -1,5 +1,7 @@
 //! One request: onto whatever worker suits it, or onto a named one.
 
+use core::borrow::Borrow;
+
 use crossbeam_utils::Backoff;
 
 use super::local::Local;
@@ -30,18 +32,30 @@ impl Engine {
     /// the first candidates fit; at worst every matching worker is looked at.
     #[inline]
     pub fn reserve(&self, request: &Request<'_>) -> Result<Reservation, ReserveError> {
+        self.reserve_with(self.local(), || request)
+    }
+
+    /// The same, for the C interface, of a request that is made where it is looked at: `request`
+    /// gives the same one each time. The short way then need not have it in memory, since it is
+    /// not the one that is passed on to the long way.
+    #[cfg(feature = "capi")]
+    #[inline(always)]
+    pub(crate) fn reserve_made<'a>(
+        &self,
+        request: impl Fn() -> Request<'a>,
+    ) -> Result<Reservation, ReserveError> {
         self.reserve_with(self.local(), request)
     }
 
     #[inline(always)]
-    pub(super) fn reserve_with(
+    pub(super) fn reserve_with<'a, R: Borrow<Request<'a>>>(
         &self,
         local: &Local,
-        request: &Request<'_>,
+        request: impl Fn() -> R,
     ) -> Result<Reservation, ReserveError> {
-        match self.reserve_in_first_tier(local, request) {
+        match self.reserve_in_first_tier(local, request().borrow()) {
             Some(reservation) => Ok(reservation),
-            None => self.reserve_by_walk(local, request),
+            None => self.reserve_by_walk(local, request().borrow()),
         }
     }
 

@@ -201,6 +201,36 @@ pub(super) fn count(count: usize, name: &'static str) -> Result<usize, Argument>
     Ok(count)
 }
 
+/// Whether bytes by pointer and length can be read. NULL will do for none.
+#[inline(always)]
+pub(super) fn check_bytes(
+    pointer: *const c_char,
+    length: usize,
+    name: &'static str,
+) -> Result<(), Argument> {
+    if length > 0 && pointer.is_null() {
+        return Err(Argument::new(SLOTWISE_NULL_POINTER, name));
+    }
+    if length > isize::MAX as usize {
+        let argument = Argument::new(SLOTWISE_COUNT, name);
+        return Err(argument.given(length as u64, isize::MAX as u64));
+    }
+    Ok(())
+}
+
+/// Bytes that have been checked.
+///
+/// # Safety
+/// As the module says; [`check_bytes`] has passed.
+#[inline(always)]
+pub(super) unsafe fn checked_bytes<'a>(pointer: *const c_char, length: usize) -> &'a [u8] {
+    if length == 0 {
+        return &[];
+    }
+    // SAFETY: not NULL, a possible length, passed on.
+    unsafe { core::slice::from_raw_parts(pointer.cast(), length) }
+}
+
 /// Bytes by pointer and length. NULL will do for none.
 ///
 /// # Safety
@@ -211,18 +241,9 @@ pub(super) unsafe fn bytes<'a>(
     length: usize,
     name: &'static str,
 ) -> Result<&'a [u8], Argument> {
-    if length == 0 {
-        return Ok(&[]);
-    }
-    if pointer.is_null() {
-        return Err(Argument::new(SLOTWISE_NULL_POINTER, name));
-    }
-    if length > isize::MAX as usize {
-        let argument = Argument::new(SLOTWISE_COUNT, name);
-        return Err(argument.given(length as u64, isize::MAX as u64));
-    }
-    // SAFETY: not NULL, a possible length, passed on.
-    Ok(unsafe { core::slice::from_raw_parts(pointer.cast(), length) })
+    check_bytes(pointer, length, name)?;
+    // SAFETY: passed on.
+    Ok(unsafe { checked_bytes(pointer, length) })
 }
 
 /// An array of `count` to read, side by side.
@@ -322,6 +343,16 @@ impl<T> Strided<T> {
     pub(super) unsafe fn write(&self, index: usize, value: T) {
         // SAFETY: within the array, aligned by `new`.
         unsafe { self.pointer(index).write(value) }
+    }
+
+    /// An entry that has been checked.
+    ///
+    /// # Safety
+    /// `index` is below the count, and [`Strided::get`] of it has passed.
+    #[inline(always)]
+    pub(super) unsafe fn checked<'a>(&self, index: usize) -> &'a T {
+        // SAFETY: within the array, aligned by `new`; the size said that a whole `T` is there.
+        unsafe { &*self.pointer(index) }
     }
 
     /// An entry that begins with its size.

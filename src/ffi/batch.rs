@@ -8,7 +8,7 @@ use super::failure::{Failure, call, slotwise_reasons_t};
 use super::handle::{self, slotwise_engine_t};
 use super::reserve::{slotwise_placement_t, slotwise_request_t};
 use super::status::*;
-use crate::{BatchMode, Engine, Request, Reservation, ReserveError, Resources};
+use crate::{BatchMode, Engine, Request, Reservation, ReserveError};
 
 /// Each request for itself; the placements are those that the same requests one by one would get.
 pub const SLOTWISE_INDEPENDENT: u32 = 0;
@@ -167,36 +167,28 @@ impl slotwise_batch_t {
 }
 
 impl Arrays {
-    /// A request.
-    ///
-    /// # Safety
-    /// `index` is below the count; as [`args`] says, of all that it points to, for as long as the
-    /// request is used.
-    #[inline(always)]
-    unsafe fn request(&self, index: usize) -> Result<Request<'static>, Failure> {
-        // SAFETY: passed on.
-        let request = unsafe { self.requests.get(index, "requests")?.get() };
-        request.map_err(|failure| failure.at(index))
-    }
-
     /// Whether all requests can be read.
     ///
     /// # Safety
-    /// As [`args`] says, of all that they point to.
+    /// As [`args`] says, of the requests.
     pub(super) unsafe fn check(&self) -> Result<(), Failure> {
-        // SAFETY: below the count; passed on.
-        (0..self.requests.count()).try_for_each(|index| unsafe { self.request(index) }.map(drop))
+        for index in 0..self.requests.count() {
+            // SAFETY: below the count; passed on.
+            let request = unsafe { self.requests.get(index, "requests") }?;
+            request.check().map_err(|failure| failure.at(index))?;
+        }
+        Ok(())
     }
 
-    /// A request that has been checked.
+    /// A request.
     ///
     /// # Safety
-    /// As for [`Arrays::request`].
+    /// `index` is below the count; as [`args`] says, of what it points to, for as long as the
+    /// request is used; [`Arrays::check`] has passed.
     #[inline(always)]
-    pub(super) unsafe fn checked(&self, index: usize) -> Request<'static> {
-        // SAFETY: passed on. One that somebody has made unreadable since needs nothing, which is
-        // refused.
-        unsafe { self.request(index) }.unwrap_or(Request::anonymous(Resources::ZERO))
+    pub(super) unsafe fn request(&self, index: usize) -> Request<'static> {
+        // SAFETY: passed on.
+        unsafe { self.requests.checked(index).get() }
     }
 
     /// # Safety
@@ -261,7 +253,7 @@ pub unsafe extern "C" fn slotwise_reserve_batch(
             &host.engine,
             (batch.count, arrays.mode, id),
             // SAFETY: below the count; passed on from the caller, and used within this call.
-            |index| unsafe { arrays.checked(index) },
+            |index| unsafe { arrays.request(index) },
             // SAFETY: below the count.
             |index, result| unsafe { arrays.write(index, result, slotwise_placement_t::of) },
         )?;

@@ -131,7 +131,10 @@ impl slotwise_columns_t {
                 return Err(args::unknown("common", common.id_length as u64).into());
             }
             Columns {
-                common: common.get()?,
+                common: {
+                    common.check()?;
+                    common.get()
+                },
                 ids: self.ids()?,
                 cpu: args::optional_array(self.cpu, self.count, "cpu")?,
                 memory: args::optional_array(self.memory, self.count, "memory")?,

@@ -45,7 +45,7 @@ pub unsafe extern "C" fn slotwise_dry_run(
         // SAFETY: below the count; passed on from the caller, and used within this call.
         let requests: Vec<_> = unsafe {
             arrays.check()?;
-            (0..batch.count).map(|index| arrays.checked(index)).collect()
+            (0..batch.count).map(|index| arrays.request(index)).collect()
         };
         let mut results = Vec::new();
         host.engine.dry_run(&requests, &credited, arrays.mode, &mut results);

@@ -21,7 +21,11 @@ pub const SLOTWISE_POLICY_SPREAD: u32 = 4;
 /// Two workers by two hashes; the emptier one wins.
 pub const SLOTWISE_POLICY_POWER_OF_TWO: u32 = 5;
 
+/// No policy has a higher number.
+pub(super) const LAST_POLICY: u32 = SLOTWISE_POLICY_POWER_OF_TWO;
+
 /// The policy of a number; none for the default.
+#[inline]
 pub(super) fn policy(number: u32) -> Option<Option<Policy>> {
     Some(match number {
         SLOTWISE_POLICY_DEFAULT => None,

@@ -3,7 +3,7 @@
 use core::ffi::c_char;
 
 use super::args::{self, HasSize};
-use super::engine::{SLOTWISE_POLICY_DEFAULT, policy};
+use super::engine::{LAST_POLICY, policy};
 use super::failure::{Failure, SLOTWISE_NO_DIMENSION, call, slotwise_error_t};
 use super::handle::{self, slotwise_engine_t};
 use super::status::*;
@@ -57,16 +57,12 @@ pub struct slotwise_request_t {
 unsafe impl HasSize for slotwise_request_t {}
 
 impl slotwise_request_t {
-    /// # Safety
-    /// As [`args`] says, of what it points to, for as long as the request is used.
+    /// Whether it can be read.
     #[inline(always)]
-    pub(super) unsafe fn get<'a>(&self) -> Result<Request<'a>, Failure> {
+    pub(super) fn check(&self) -> Result<(), Failure> {
         args::reserved(self.reserved == 0)?;
-        // SAFETY: passed on.
-        let (id, key) = unsafe {
-            let id = args::bytes(self.id, self.id_length, "id")?;
-            (id, args::bytes(self.key, self.key_length, "key")?)
-        };
+        args::check_bytes(self.id, self.id_length, "id")?;
+        args::check_bytes(self.key, self.key_length, "key")?;
         let hashed = self.flags & SLOTWISE_HASH != 0;
         if self.flags & !(SLOTWISE_AHEAD | SLOTWISE_HASH) != 0 {
             return Err(args::unknown("flags", self.flags as u64).into());
@@ -75,24 +71,38 @@ impl slotwise_request_t {
         if (hashed && self.key_length > 0) || (!hashed && self.hash != 0) {
             return Err(args::unknown("hash", self.hash).into());
         }
-        let policy = match self.policy {
-            SLOTWISE_POLICY_DEFAULT => None,
-            number => policy(number).ok_or(args::unknown("policy", number as u64))?,
+        if self.policy > LAST_POLICY {
+            return Err(args::unknown("policy", self.policy as u64).into());
+        }
+        Ok(())
+    }
+
+    /// The request, which has been checked.
+    ///
+    /// # Safety
+    /// As [`args`] says, of what it points to, for as long as the request is used; `check` has
+    /// passed.
+    #[inline(always)]
+    pub(super) unsafe fn get<'a>(&self) -> Request<'a> {
+        // SAFETY: passed on; the lengths have been checked.
+        let (id, key) = unsafe {
+            let id = args::checked_bytes(self.id, self.id_length);
+            (id, args::checked_bytes(self.key, self.key_length))
         };
-        Ok(Request {
+        Request {
             id,
             need: Resources { cpu: self.cpu, memory: self.memory, gpus: self.gpus },
             eligible: Eligible::Selector(Selector(self.selector)),
-            affinity: if hashed {
+            affinity: if self.flags & SLOTWISE_HASH != 0 {
                 Affinity::Hash(self.hash)
             } else if self.key.is_null() {
                 Affinity::Id
             } else {
                 Affinity::Key(key)
             },
-            policy,
+            policy: policy(self.policy).flatten(),
             ahead: self.flags & SLOTWISE_AHEAD != 0,
-        })
+        }
     }
 }
 
@@ -165,10 +175,13 @@ pub unsafe extern "C" fn slotwise_reserve(
         // SAFETY: passed on from the caller.
         let (host, request, output) = unsafe {
             let host = handle::host(engine)?;
-            let request = args::input(request, "request")?.get()?;
+            let request = args::input(request, "request")?;
+            request.check()?;
             (host, request, args::output(placement, "placement")?)
         };
-        output.write(slotwise_placement_t::of(&host.engine.reserve(&request)?));
+        // SAFETY: passed on from the caller, and used within this call.
+        let placed = host.engine.reserve_made(|| unsafe { request.get() })?;
+        output.write(slotwise_placement_t::of(&placed));
         Ok(())
     })
 }
@@ -194,7 +207,9 @@ pub unsafe extern "C" fn slotwise_reserve_on(
         // SAFETY: passed on from the caller.
         let (host, request, expected, output) = unsafe {
             let host = handle::host(engine)?;
-            let request = args::input(request, "request")?.get()?;
+            let request = args::input(request, "request")?;
+            request.check()?;
+            let request = request.get();
             let expected = args::optional_value(expected, "expected")?;
             (host, request, expected, args::output(placement, "placement")?)
         };

@@ -209,15 +209,17 @@ impl Blocks {
     #[inline(always)]
     pub(crate) fn taken(&self, table: &Table, slot: &Slot, after: Word<Wide>, need: &Resources) {
         if !after.fits(Need::new(need)) {
-            self.lower_both(table, slot, after, need);
+            // As one number: what is passed by reference would have to be in memory always.
+            self.lower_both(table, slot, after, need.to_bits());
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn lower_both(&self, table: &Table, slot: &Slot, after: Word<Wide>, need: &Resources) {
+    fn lower_both(&self, table: &Table, slot: &Slot, after: Word<Wide>, need: u64) {
+        let columns = Columns::of(&Resources::from_bits(need));
         for place in slot.places() {
-            self.lower(table, place, Columns::of(need), after.sizes());
+            self.lower(table, place, columns, after.sizes());
         }
     }
 
