@@ -64,7 +64,8 @@ fn entry(engine: slotwise_engine_t) -> &'static Entry {
 pub(super) unsafe fn host<'a>(engine: slotwise_engine_t) -> Result<&'a Host, Failure> {
     let entry = entry(engine);
     // Acquire: who sees the handle sees the engine that belongs to it; stored in `keep`.
-    if entry.word.load(Ordering::Acquire) != engine || engine == 0 {
+    // 0 is that of a free entry, and a number with the upper bit that of a closed one.
+    if entry.word.load(Ordering::Acquire) != engine || engine as i64 <= 0 {
         return Err(missing(engine));
     }
     // SAFETY: while the word is the handle, the pointer is that of a live `Host`; it lives until
@@ -74,7 +75,7 @@ pub(super) unsafe fn host<'a>(engine: slotwise_engine_t) -> Result<&'a Host, Fai
 
 #[cold]
 fn missing(engine: slotwise_engine_t) -> Failure {
-    let closed = engine != 0 && entry(engine).word.load(Ordering::Acquire) == engine | CLOSED;
+    let closed = engine as i64 > 0 && entry(engine).word.load(Ordering::Acquire) == engine | CLOSED;
     Failure::bare(if closed { SLOTWISE_CLOSED } else { SLOTWISE_STALE_HANDLE })
 }
 
