@@ -5,7 +5,7 @@ LOOM  = RUSTFLAGS="--cfg slotwise_loom" $(CARGO) test --release --lib --target-d
 # programs would cost minutes and find nothing.
 CHECKED = CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_LTO=off \
           CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-          $(CARGO) test --release --features cli --target-dir target/checked
+          $(CARGO) test --release --features cli,capi --target-dir target/checked
 # Wherever cargo puts it.
 SLOTWISE = $(CARGO) run --quiet --release --features cli --
 

@@ -1,0 +1,272 @@
+//! The C functions from eight threads at once: everything that a host's threads do to one engine,
+//! while others change its workers and one closes it. Run under ThreadSanitizer and
+//! AddressSanitizer by `make sanitize`, which is why it is written against the C functions and in
+//! Rust: both sides of the interface are instrumented.
+
+#![cfg(feature = "capi")]
+#![allow(unsafe_code, reason = "calls through the C interface")]
+
+use std::mem::{MaybeUninit, zeroed};
+use std::ptr::{null, null_mut};
+use std::sync::Barrier;
+use std::thread;
+
+use slotwise::ffi::*;
+
+const THREADS: u64 = 8;
+const WORKERS: u64 = 40;
+const CAPACITY: u64 = 100;
+
+fn rounds() -> u64 {
+    std::env::var("SLOTWISE_CAPI_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000)
+}
+
+/// A structure of the interface, all zero but for its size.
+fn sized<T>() -> T {
+    // SAFETY: the structures of the interface hold integers and pointers, and begin with their
+    // size.
+    unsafe {
+        let mut value = MaybeUninit::<T>::zeroed();
+        value.as_mut_ptr().cast::<u32>().write(size_of::<T>() as u32);
+        value.assume_init()
+    }
+}
+
+fn text(s: &str) -> slotwise_text_t {
+    slotwise_text_t { data: s.as_ptr().cast(), length: s.len() }
+}
+
+fn ok(status: i32) {
+    assert_eq!(status, SLOTWISE_OK);
+}
+
+/// One of the statuses that a race may have.
+fn one_of(status: i32, expected: &[i32]) -> bool {
+    assert!(status == SLOTWISE_OK || expected.contains(&status), "status {status}");
+    status == SLOTWISE_OK
+}
+
+fn add(engine: slotwise_engine_t, id: &str) -> i32 {
+    let mut spec: slotwise_worker_spec_t = sized();
+    spec.id = text(id);
+    spec.total = slotwise_resources_t { cpu: CAPACITY, memory: CAPACITY, gpus: 0 };
+    // SAFETY: as the header asks.
+    unsafe { slotwise_worker_add(engine, &spec, null_mut()) }
+}
+
+fn request(id: &str, amount: u64) -> slotwise_request_t {
+    let mut request: slotwise_request_t = sized();
+    (request.cpu, request.memory) = (amount, amount);
+    if !id.is_empty() {
+        (request.id, request.id_length) = (id.as_ptr().cast(), id.len());
+    }
+    request
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+}
+
+/// What one thread does; it gives back all that it holds in the end.
+fn client(engine: slotwise_engine_t, thread: u64) {
+    let mut random = Random(thread * 0x9e37_79b9_7f4a_7c15 + 1);
+    let mut held: Vec<u64> = Vec::new();
+    let refused = [SLOTWISE_BUSY, SLOTWISE_NEVER, SLOTWISE_IN_FLIGHT, SLOTWISE_CONTENDED];
+    // Of what a removal may have taken along.
+    let lost = [SLOTWISE_NOT_HELD, SLOTWISE_LOST, SLOTWISE_IN_FLIGHT];
+    for round in 0..rounds() {
+        let amount = 1 + random.below(9);
+        match random.below(10) {
+            0..=2 => {
+                let id = format!("{thread}-{round}");
+                let mut placed = MaybeUninit::uninit();
+                // SAFETY: as the header asks.
+                let status =
+                    unsafe { slotwise_reserve(engine, &request(&id, amount), placed.as_mut_ptr()) };
+                if one_of(status, &refused) {
+                    // SAFETY: written on success.
+                    held.push(unsafe { placed.assume_init() }.ticket);
+                }
+            }
+            3 => {
+                // An id that all threads want: one of them has it.
+                let id = format!("shared-{}", random.below(4));
+                // SAFETY: as the header asks.
+                unsafe {
+                    let mut placed = zeroed();
+                    let wanted = request(&id, amount);
+                    if one_of(slotwise_reserve(engine, &wanted, &mut placed), &refused) {
+                        let released =
+                            slotwise_release_id(engine, wanted.id, wanted.id_length, null_mut());
+                        one_of(released, &lost);
+                    }
+                }
+            }
+            4 => {
+                let requests: Vec<_> = (0..6).map(|_| request("", amount)).collect();
+                // SAFETY: integers; then as the header asks.
+                unsafe {
+                    let mut placements: [slotwise_placement_t; 6] = zeroed();
+                    let mut batch: slotwise_batch_t = sized();
+                    (batch.requests, batch.count) = (requests.as_ptr(), 6);
+                    batch.placements = placements.as_mut_ptr();
+                    batch.mode = random.below(2) as u32;
+                    ok(slotwise_reserve_batch(engine, &batch, null_mut()));
+                    held.extend(placements.iter().map(|p| p.ticket).filter(|&ticket| ticket != 0));
+                }
+            }
+            5 => {
+                let cpu = [amount; 5];
+                let (mut tickets, mut statuses) = ([0; 5], [0; 5]);
+                let common = request("", amount);
+                let mut columns: slotwise_columns_t = sized();
+                (columns.count, columns.common, columns.cpu) = (5, &common, cpu.as_ptr());
+                columns.tickets = tickets.as_mut_ptr();
+                columns.statuses = statuses.as_mut_ptr();
+                // SAFETY: as the header asks.
+                unsafe { ok(slotwise_reserve_columns(engine, &columns, null_mut())) };
+                held.extend(tickets.into_iter().filter(|&ticket| ticket != 0));
+            }
+            6 if !held.is_empty() => {
+                let ticket = held[random.below(held.len() as u64) as usize];
+                let need = slotwise_resources_t { cpu: amount, memory: 1, gpus: 0 };
+                // SAFETY: as the header asks.
+                let status = unsafe { slotwise_resize(engine, ticket, &need, null_mut()) };
+                let short = [SLOTWISE_SHORT, SLOTWISE_STATE, SLOTWISE_CONTENDED];
+                one_of(status, &[&lost[..], &short].concat());
+            }
+            7 => {
+                let kept = held.len() / 2;
+                let mut statuses = vec![0; held.len() - kept];
+                // SAFETY: as the header asks.
+                unsafe {
+                    let (tickets, to) = (held[kept..].as_ptr(), statuses.as_mut_ptr());
+                    let count = statuses.len();
+                    ok(slotwise_release_batch(engine, tickets, count, to, null_mut(), null_mut()));
+                }
+                statuses.iter().for_each(|&status| assert!(one_of(status, &lost) || status != SLOTWISE_OK));
+                held.truncate(kept);
+            }
+            _ => {
+                if let Some(ticket) = held.pop() {
+                    // SAFETY: as the header asks.
+                    one_of(unsafe { slotwise_release(engine, ticket, null_mut()) }, &lost);
+                }
+            }
+        }
+    }
+    for ticket in held {
+        // SAFETY: as the header asks.
+        one_of(unsafe { slotwise_release(engine, ticket, null_mut()) }, &lost);
+    }
+}
+
+/// Who changes the workers meanwhile, and audits.
+fn operator(engine: slotwise_engine_t) {
+    let mut random = Random(7);
+    for round in 0..rounds() / 20 {
+        let id = format!("w-{}", random.below(WORKERS));
+        let (name, length) = (id.as_ptr().cast(), id.len());
+        // SAFETY: as the header asks.
+        unsafe {
+            match round % 4 {
+                0 => ok(slotwise_worker_cordon(engine, name, length, null_mut())),
+                1 => {
+                    for n in 0..WORKERS {
+                        let id = format!("w-{n}");
+                        let (name, length) = (id.as_ptr().cast(), id.len());
+                        ok(slotwise_worker_uncordon(engine, name, length, null_mut()));
+                    }
+                }
+                2 => {
+                    let mut lost: [slotwise_lost_t; 4] = zeroed();
+                    let mut count = 0;
+                    let to = lost.as_mut_ptr();
+                    ok(slotwise_worker_remove(engine, name, length, to, 4, &mut count));
+                    let mut told = count.min(4);
+                    while told < count {
+                        let mut more = 0;
+                        ok(slotwise_lost_take(engine, to, 4, &mut more));
+                        told += more;
+                    }
+                    assert_eq!(told, count);
+                    ok(add(engine, &id));
+                }
+                _ => {
+                    let mut audit: slotwise_audit_t = sized();
+                    ok(slotwise_audit(engine, &mut audit, null_mut(), 0));
+                    assert_eq!(audit.ok, 1, "{audit:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn eight_threads_share_an_engine() {
+    let mut engine = 0;
+    // SAFETY: as the header asks.
+    unsafe { ok(slotwise_engine_new(null(), &mut engine)) };
+    (0..WORKERS).for_each(|n| ok(add(engine, &format!("w-{n}"))));
+    thread::scope(|scope| {
+        (0..THREADS).for_each(|thread| drop(scope.spawn(move || client(engine, thread))));
+        scope.spawn(move || operator(engine));
+    });
+    let mut audit: slotwise_audit_t = sized();
+    // SAFETY: as the header asks.
+    unsafe { ok(slotwise_audit(engine, &mut audit, null_mut(), 0)) };
+    assert_eq!((audit.ok, audit.reservations, audit.unsettled), (1, 0, 0), "{audit:?}");
+    ok(slotwise_engine_free(engine));
+}
+
+/// Each thread has a reference of its own; the engine is closed under all of them and goes with the
+/// last.
+#[test]
+fn engine_is_closed_while_others_call() {
+    for round in 0..rounds() / 100 {
+        let mut engine = 0;
+        // SAFETY: as the header asks.
+        unsafe { ok(slotwise_engine_new(null(), &mut engine)) };
+        ok(add(engine, "w"));
+        let start = Barrier::new(THREADS as usize);
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                ok(slotwise_engine_retain(engine));
+                let start = &start;
+                scope.spawn(move || {
+                    start.wait();
+                    if thread == round % THREADS {
+                        ok(slotwise_engine_close(engine));
+                    }
+                    let closed = loop {
+                        // SAFETY: as the header asks.
+                        let (placed, status) = unsafe {
+                            let mut placed: slotwise_placement_t = zeroed();
+                            let status = slotwise_reserve(engine, &request("", 1), &mut placed);
+                            (placed, status)
+                        };
+                        if status == SLOTWISE_OK {
+                            // SAFETY: as the header asks.
+                            let status =
+                                unsafe { slotwise_release(engine, placed.ticket, null_mut()) };
+                            assert!([SLOTWISE_OK, SLOTWISE_CLOSED].contains(&status));
+                        } else if status != SLOTWISE_BUSY {
+                            break status;
+                        }
+                    };
+                    assert_eq!(closed, SLOTWISE_CLOSED);
+                    ok(slotwise_engine_free(engine));
+                });
+            }
+        });
+        ok(slotwise_engine_free(engine));
+        assert_eq!(slotwise_engine_free(engine), SLOTWISE_STALE_HANDLE);
+    }
+}
