@@ -207,3 +207,108 @@ fn independent_batches() {
 fn all_or_nothing_batches() {
     batches(&cluster(), BatchMode::AllOrNothing);
 }
+
+/// Through the C functions.
+#[cfg(feature = "capi")]
+mod capi {
+    use std::mem::zeroed;
+    use std::ptr::{null, null_mut};
+
+    use slotwise::ffi::*;
+
+    use super::{allocates_nothing, id};
+
+    const BATCH: usize = 64;
+
+    fn ok(status: i32) {
+        assert_eq!(status, SLOTWISE_OK);
+    }
+
+    fn engine() -> slotwise_engine_t {
+        let (mut engine, name) = (0, "w");
+        // SAFETY: integers and pointers; then as the header asks.
+        unsafe {
+            ok(slotwise_engine_new(null(), &mut engine));
+            let mut spec: slotwise_worker_spec_t = zeroed();
+            spec.size = size_of_val(&spec) as u32;
+            spec.id = slotwise_text_t { data: name.as_ptr().cast(), length: name.len() };
+            spec.total = slotwise_resources_t { cpu: 100_000, memory: 100_000, gpus: 0 };
+            ok(slotwise_worker_add(engine, &spec, null_mut()));
+        }
+        engine
+    }
+
+    fn request(id: &[u8]) -> slotwise_request_t {
+        // SAFETY: integers and pointers.
+        let mut request: slotwise_request_t = unsafe { zeroed() };
+        request.size = size_of_val(&request) as u32;
+        (request.id, request.id_length) = (id.as_ptr().cast(), id.len());
+        (request.cpu, request.memory) = (100, 100);
+        request
+    }
+
+    #[test]
+    fn one_by_one() {
+        let engine = engine();
+        allocates_nothing(|k| {
+            let id = id(k);
+            let wanted = request(&id);
+            // SAFETY: as the header asks.
+            unsafe {
+                let mut placed = zeroed();
+                ok(slotwise_reserve(engine, &wanted, &mut placed));
+                let need = slotwise_resources_t { cpu: 50, memory: 200, gpus: 0 };
+                ok(slotwise_resize(engine, placed.ticket, &need, null_mut()));
+                ok(slotwise_release_id(engine, wanted.id, wanted.id_length, null_mut()));
+                // A failure neither, details of it included.
+                let status = slotwise_release(engine, placed.ticket, null_mut());
+                assert_eq!(status, SLOTWISE_NOT_HELD);
+            }
+        });
+        ok(slotwise_engine_free(engine));
+    }
+
+    #[test]
+    fn batches_of_structures_and_of_columns() {
+        let engine = engine();
+        for mode in [SLOTWISE_INDEPENDENT, SLOTWISE_ALL_OR_NOTHING] {
+            allocates_nothing(|_| {
+                let requests = [request(b""); BATCH];
+                let (mut tickets, mut statuses) = ([0; BATCH], [0; BATCH]);
+                // SAFETY: integers and pointers; then as the header asks.
+                unsafe {
+                    let mut placements: [slotwise_placement_t; BATCH] = zeroed();
+                    let mut batch: slotwise_batch_t = zeroed();
+                    batch.size = size_of_val(&batch) as u32;
+                    batch.mode = mode;
+                    (batch.requests, batch.count) = (requests.as_ptr(), BATCH);
+                    batch.placements = placements.as_mut_ptr();
+                    ok(slotwise_reserve_batch(engine, &batch, null_mut()));
+                    for (ticket, placed) in tickets.iter_mut().zip(&placements) {
+                        *ticket = placed.ticket;
+                    }
+                    release(engine, &tickets, &mut statuses);
+
+                    let mut columns: slotwise_columns_t = zeroed();
+                    columns.size = size_of_val(&columns) as u32;
+                    columns.mode = mode;
+                    (columns.common, columns.count) = (&requests[0], BATCH);
+                    columns.tickets = tickets.as_mut_ptr();
+                    columns.statuses = statuses.as_mut_ptr();
+                    ok(slotwise_reserve_columns(engine, &columns, null_mut()));
+                    release(engine, &tickets, &mut statuses);
+                }
+            });
+        }
+        ok(slotwise_engine_free(engine));
+    }
+
+    fn release(engine: slotwise_engine_t, tickets: &[u64; BATCH], statuses: &mut [i32; BATCH]) {
+        let (to, done) = (statuses.as_mut_ptr(), (null_mut(), null_mut()));
+        // SAFETY: as the header asks.
+        unsafe {
+            ok(slotwise_release_batch(engine, tickets.as_ptr(), BATCH, to, done.0, done.1));
+        }
+        statuses.iter().copied().for_each(ok);
+    }
+}
