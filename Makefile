@@ -9,17 +9,24 @@ CHECKED = CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS=true CARGO_PROFILE_RELEASE_LTO=
 # Wherever cargo puts it.
 SLOTWISE = $(CARGO) run --quiet --release --features cli --
 
+# Where `make install` puts the C library; PANIC=abort makes one that ends the process on a fault.
+PREFIX  ?= /usr/local
+DESTDIR ?=
+PANIC   ?= unwind
+export PREFIX DESTDIR PANIC
+
 .PHONY: help setup run test test-rust check bench-smoke instructions loom loom-long mutants model-long \
-        stress-long bench bench-report package long clean
+        stress-long bench bench-c bench-report package lib install test-c sanitize test-cargo-c long clean
 
 help:
 	@echo 'make run          place a generated cluster'"'"'s requests by every policy, with a plot'
 	@echo 'make test         every test that CI runs'
 	@echo 'make bench        all benchmarks (redis-server on PATH is measured, too), report in out/'
 	@echo 'make bench-report writes BENCHMARKS.md and docs/scale.svg anew: minutes, on an idle machine'
-	@echo 'parts of test:    check test-rust bench-smoke instructions loom package'
-	@echo 'longer tiers:     loom-long mutants model-long stress-long, or all of them: long'
-	@echo 'also:             setup clean'
+	@echo 'make install      the C library, header, pkg-config and CMake files, under PREFIX'
+	@echo 'parts of test:    check test-rust test-c bench-smoke instructions loom package'
+	@echo 'longer tiers:     loom-long mutants model-long stress-long sanitize test-cargo-c, or all: long'
+	@echo 'also:             setup lib bench-c clean'
 
 setup:
 	@.ci/setup
@@ -68,7 +75,25 @@ model-long: setup
 stress-long: setup
 	SLOTWISE_STRESS_OPS=20000000 $(CARGO) test --release --test stress
 
-long: loom-long model-long stress-long
+# The C library: what `make install` installs, and C programs that use it.
+lib: setup
+	bindings/c/deliver build
+
+install: setup
+	bindings/c/deliver install
+
+test-c: setup
+	@.ci/test-c
+
+# The same under sanitizers and valgrind, and eight threads under ThreadSanitizer: five minutes.
+sanitize: setup
+	@.ci/sanitize
+
+# cargo-c installs the same files.
+test-cargo-c: setup
+	@.ci/test-cargo-c
+
+long: loom-long model-long stress-long sanitize test-cargo-c
 
 bench: setup
 	$(CARGO) bench --bench ratios
@@ -76,6 +101,10 @@ bench: setup
 	$(CARGO) bench --bench redis
 	SLOTWISE_BENCH_REPORT=out $(CARGO) bench --bench scale
 	@echo 'report: out/BENCHMARKS.md, plot: out/scale.svg'
+
+# What the C interface adds, through the shared library.
+bench-c: lib
+	SLOTWISE_LIBRARY=$(CURDIR)/target/capi/lib/libslotwise.so $(CARGO) bench --features capi --bench capi
 
 bench-report: setup
 	SLOTWISE_BENCH_REPORT=out $(CARGO) bench --bench scale
