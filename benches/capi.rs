@@ -78,6 +78,13 @@ static C: LazyLock<Functions> = LazyLock::new(|| match env::var("SLOTWISE_LIBRAR
     Err(_) => Functions::linked(),
 });
 
+/// An engine, and the functions as a C program has them: at addresses that are known.
+#[derive(Clone, Copy)]
+struct Host {
+    engine: slotwise_engine_t,
+    c: &'static Functions,
+}
+
 fn ok(status: i32) {
     assert_eq!(status, SLOTWISE_OK, "a C function failed");
 }
@@ -91,10 +98,11 @@ fn sized<T>() -> T {
     value
 }
 
-fn engine(free: &[Resources]) -> slotwise_engine_t {
+fn engine(free: &[Resources]) -> Host {
+    let c = &*C;
     let mut engine = 0;
     // SAFETY: as the header asks.
-    unsafe { ok((C.slotwise_engine_new)(null(), &mut engine)) };
+    unsafe { ok((c.slotwise_engine_new)(null(), &mut engine)) };
     for (k, free) in free.iter().enumerate() {
         let id = format!("worker-{k}");
         let mut spec: slotwise_worker_spec_t = sized();
@@ -103,9 +111,9 @@ fn engine(free: &[Resources]) -> slotwise_engine_t {
         let aside = Resources::new(TOTAL.cpu - free.cpu, TOTAL.memory - free.memory);
         spec.set_aside = aside.into();
         // SAFETY: as the header asks.
-        unsafe { ok((C.slotwise_worker_add)(engine, &spec, null_mut())) };
+        unsafe { ok((c.slotwise_worker_add)(engine, &spec, null_mut())) };
     }
-    engine
+    Host { engine, c }
 }
 
 /// Written field by field, as C does it.
@@ -139,24 +147,24 @@ fn by_id(job: &Job) -> slotwise_request_t {
 }
 
 #[inline(always)]
-fn reserve(engine: slotwise_engine_t, request: &slotwise_request_t) -> Option<u64> {
+fn reserve(Host { engine, c }: Host, request: &slotwise_request_t) -> Option<u64> {
     let mut placed = MaybeUninit::<slotwise_placement_t>::uninit();
     // SAFETY: as the header asks; written on success.
     unsafe {
-        let status = (C.slotwise_reserve)(engine, request, placed.as_mut_ptr());
+        let status = (c.slotwise_reserve)(engine, request, placed.as_mut_ptr());
         (status == SLOTWISE_OK).then(|| placed.assume_init().ticket)
     }
 }
 
-fn check_idle(engine: slotwise_engine_t) {
+fn check_idle(Host { engine, c }: Host) {
     let mut audit: slotwise_audit_t = sized();
     // SAFETY: as the header asks.
-    unsafe { ok((C.slotwise_audit)(engine, &mut audit, null_mut(), 0)) };
+    unsafe { ok((c.slotwise_audit)(engine, &mut audit, null_mut(), 0)) };
     assert_eq!((audit.ok, audit.reservations), (1, 0), "{audit:?}");
 }
 
 /// The same array of requests, results and tickets from call to call, as a host would keep them.
-fn batches(engine: slotwise_engine_t, requests: Vec<slotwise_request_t>) -> impl FnMut() {
+fn batches(host: Host, requests: Vec<slotwise_request_t>) -> impl FnMut() {
     // SAFETY: integers.
     let mut placements: Vec<slotwise_placement_t> = vec![unsafe { zeroed() }; requests.len()];
     let mut tickets = vec![0; requests.len()];
@@ -166,21 +174,21 @@ fn batches(engine: slotwise_engine_t, requests: Vec<slotwise_request_t>) -> impl
         (batch.requests, batch.count) = (requests.as_ptr(), requests.len());
         batch.placements = placements.as_mut_ptr();
         // SAFETY: as the header asks.
-        unsafe { ok((C.slotwise_reserve_batch)(engine, &batch, null_mut())) };
+        unsafe { ok((host.c.slotwise_reserve_batch)(host.engine, &batch, null_mut())) };
         for (ticket, placed) in tickets.iter_mut().zip(&placements) {
             ok(placed.status);
             *ticket = placed.ticket;
         }
-        release(engine, &tickets, &mut statuses);
+        release(host, &tickets, &mut statuses);
     }
 }
 
-fn release(engine: slotwise_engine_t, tickets: &[u64], statuses: &mut [i32]) {
+fn release(Host { engine, c }: Host, tickets: &[u64], statuses: &mut [i32]) {
     // SAFETY: as the header asks.
     unsafe {
         let (count, statuses) = (tickets.len(), statuses.as_mut_ptr());
         let done = (null_mut(), null_mut());
-        ok((C.slotwise_release_batch)(engine, tickets.as_ptr(), count, statuses, done.0, done.1));
+        ok((c.slotwise_release_batch)(engine, tickets.as_ptr(), count, statuses, done.0, done.1));
     }
 }
 
@@ -211,7 +219,7 @@ impl Embedded for Opaque {
     }
 }
 
-struct CByTicket(slotwise_engine_t);
+struct CByTicket(Host);
 
 impl Scheduler for CByTicket {
     const NAME: &'static str = "C, by ticket";
@@ -223,7 +231,7 @@ impl Scheduler for CByTicket {
 
     fn release(&self, _: &Job, ticket: u64) {
         // SAFETY: as the header asks.
-        unsafe { ok((C.slotwise_release)(self.0, ticket, null_mut())) };
+        unsafe { ok((self.0.c.slotwise_release)(self.0.engine, ticket, null_mut())) };
     }
 
     fn check_idle(&self) {
@@ -241,7 +249,7 @@ impl Embedded for CByTicket {
     }
 }
 
-struct CById(slotwise_engine_t);
+struct CById(Host);
 
 impl Scheduler for CById {
     const NAME: &'static str = "C, by id";
@@ -254,7 +262,7 @@ impl Scheduler for CById {
     fn release(&self, job: &Job, (): ()) {
         let id = job.id.as_ptr().cast();
         // SAFETY: as the header asks.
-        unsafe { ok((C.slotwise_release_id)(self.0, id, job.id.len(), null_mut())) };
+        unsafe { ok((self.0.c.slotwise_release_id)(self.0.engine, id, job.id.len(), null_mut())) };
     }
 
     fn check_idle(&self) {
@@ -273,7 +281,7 @@ impl Embedded for CById {
 }
 
 /// Requests without ids, as columns.
-struct CColumns(slotwise_engine_t);
+struct CColumns(Host);
 
 impl Scheduler for CColumns {
     const NAME: &'static str = "C, columns";
@@ -311,7 +319,7 @@ impl Embedded for CColumns {
             columns.tickets = tickets.as_mut_ptr();
             columns.statuses = statuses.as_mut_ptr();
             // SAFETY: as the header asks.
-            unsafe { ok((C.slotwise_reserve_columns)(self.0, &columns, null_mut())) };
+            unsafe { ok((self.0.c.slotwise_reserve_columns)(self.0.engine, &columns, null_mut())) };
             statuses.iter().copied().for_each(ok);
             release(self.0, &tickets, &mut statuses);
         }
