@@ -16,7 +16,8 @@ PANIC   ?= unwind
 export PREFIX DESTDIR PANIC
 
 .PHONY: help setup run test test-rust check bench-smoke instructions loom loom-long mutants model-long \
-        stress-long bench bench-c bench-report package lib install test-c sanitize test-cargo-c long clean
+        stress-long bench bench-c bench-report package lib install test-c sanitize fuzz test-cargo-c \
+        long clean
 
 help:
 	@echo 'make run          place a generated cluster'"'"'s requests by every policy, with a plot'
@@ -25,7 +26,8 @@ help:
 	@echo 'make bench-report writes BENCHMARKS.md and docs/scale.svg anew: minutes, on an idle machine'
 	@echo 'make install      the C library, header, pkg-config and CMake files, under PREFIX'
 	@echo 'parts of test:    check test-rust test-c bench-smoke instructions loom package'
-	@echo 'longer tiers:     loom-long mutants model-long stress-long sanitize test-cargo-c, or all: long'
+	@echo 'longer tiers:     loom-long mutants model-long stress-long sanitize fuzz test-cargo-c,'
+	@echo '                  or all of them: long'
 	@echo 'also:             setup lib bench-c clean'
 
 setup:
@@ -89,11 +91,15 @@ test-c: setup
 sanitize: setup
 	@.ci/sanitize
 
+# Both fuzzers of the C interface; FUZZ_SECONDS=3600 for an hour.
+fuzz: setup
+	@fuzz/run
+
 # cargo-c installs the same files.
 test-cargo-c: setup
 	@.ci/test-cargo-c
 
-long: loom-long model-long stress-long sanitize test-cargo-c
+long: loom-long model-long stress-long sanitize fuzz test-cargo-c
 
 bench: setup
 	$(CARGO) bench --bench ratios
