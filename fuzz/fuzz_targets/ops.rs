@@ -908,22 +908,21 @@ impl World {
             common.policy = first.policy;
             common.flags = first.flags & SLOTWISE_AHEAD;
         }
-        let bytes: Vec<u8>;
         let mut offsets = vec![0];
         for ask in asks {
             offsets.push(offsets[offsets.len() - 1] + ask.id().len() as u64);
         }
-        match form {
+        let bytes: Vec<u8> = match form {
             Form::Widths => {
                 let wide = |ask: &Ask| {
                     let mut id = ask.id().to_vec();
                     id.resize(3, 0);
                     id
                 };
-                bytes = asks.iter().flat_map(wide).collect();
+                asks.iter().flat_map(wide).collect()
             }
-            _ => bytes = asks.iter().flat_map(|ask| ask.id().to_vec()).collect(),
-        }
+            _ => asks.iter().flat_map(|ask| ask.id().to_vec()).collect(),
+        };
         let column =
             |of: fn(&slotwise_request_t) -> u64| requests.iter().map(of).collect::<Vec<_>>();
         let (cpu, memory, gpus) = (column(|r| r.cpu), column(|r| r.memory), column(|r| r.gpus));
@@ -1167,7 +1166,7 @@ impl World {
         let (mut taken, mut given, mut due) = (vec![], vec![], vec![]);
         for step in steps {
             let at = |k: &&[u8]| k.as_ptr() == step.id.cast() && k.len() == step.id_length;
-            let id = IDS.into_iter().find(|k| at(&k)).unwrap_or_default();
+            let id = IDS.into_iter().find(at).unwrap_or_default();
             let mut give =
                 |ticket: Option<u64>| match ticket.and_then(|t| Some((t, self.held.get(&t)?))) {
                     None => Due::Fault(SLOTWISE_NOT_HELD),

@@ -299,7 +299,11 @@ impl<'a> Soup<'a> {
         } else {
             vec![]
         };
-        let total = self.resources()?;
+        let mut total = self.resources()?;
+        // Room for several requests.
+        for amount in [&mut total.cpu, &mut total.memory, &mut total.gpus] {
+            *amount = if *amount < 5 { *amount * 8 } else { *amount };
+        }
         Ok(slotwise_worker_spec_t {
             size: self.size::<slotwise_worker_spec_t>()?,
             flags: if self.rarely(3)? { self.number(8)? } else { 0 },
