@@ -13,9 +13,6 @@ use slotwise::ffi::*;
 
 const ARENA: usize = 8 << 10;
 const CALLS: usize = 64;
-/// Handles that are tried. The highest bit is left out until slotwise refuses a closed engine's handle
-/// that has it set.
-const HANDLES: u64 = u64::MAX >> 1;
 
 /// An engine's handle, as a host that counts would know it.
 #[derive(Clone, Copy)]
@@ -522,7 +519,6 @@ impl<'a> Soup<'a> {
         if self.rarely(60)? {
             engine ^= 1 << self.pick(64)?;
         }
-        engine &= HANDLES;
         Ok((engine, self.known(engine)))
     }
 
@@ -786,10 +782,6 @@ impl<'a> Soup<'a> {
                 let (batch, credited) = (self.batch()?, self.list(3, Self::ticket)?);
                 let count = self.count(credited.len())?;
                 let from = self.put(&credited)?;
-                if !from.is_null() {
-                    // Left out until slotwise refuses credits that lie where reasons go.
-                    self.read.pop();
-                }
                 let (credited, done) = (from, self.out(1)?);
                 go!(slotwise_dry_run(engine, batch, credited, count, done))
             }

@@ -415,6 +415,9 @@ pub(super) struct Span {
     stride: usize,
 }
 
+/// No addresses.
+pub(super) const NOWHERE: Span = Span { start: 0, end: 0, entry: 0, stride: 0 };
+
 /// The addresses of an array without gaps; none of NULL.
 pub(super) fn span<T>(pointer: *const T, count: usize) -> Span {
     let start = pointer.addr();

@@ -3,7 +3,7 @@
 use core::cell::Cell;
 use core::ffi::c_char;
 
-use super::args::{self, HasSize, Strided};
+use super::args::{self, HasSize, Span, Strided};
 use super::failure::{Failure, call, slotwise_reasons_t};
 use super::handle::{self, slotwise_engine_t};
 use super::reserve::{slotwise_placement_t, slotwise_request_t};
@@ -137,16 +137,19 @@ pub(super) fn reserve_all(
 pub(super) struct Arrays {
     pub(super) mode: BatchMode,
     requests: Strided<slotwise_request_t>,
-    pub(super) placements: Strided<slotwise_placement_t>,
+    placements: Strided<slotwise_placement_t>,
     reasons: Option<Strided<slotwise_reasons_t>>,
 }
 
 impl slotwise_batch_t {
+    /// `also`: what else the call reads.
+    ///
     /// # Safety
     /// As [`args`] says, of all that it points to.
     pub(super) unsafe fn arrays(
         &self,
         done: *mut slotwise_batch_done_t,
+        also: Span,
     ) -> Result<Arrays, Failure> {
         args::reserved(self.reserved == 0)?;
         let mode = mode(self.mode)?;
@@ -160,7 +163,7 @@ impl slotwise_batch_t {
             )
         };
         let written = [placements.span(), reasons.span(), args::span(done, 1)];
-        args::apart(&[requests.span(), args::span(self, 1)], &written)?;
+        args::apart(&[requests.span(), args::span(self, 1), also], &written)?;
         let reasons = (!self.reasons.is_null()).then_some(reasons);
         Ok(Arrays { mode, requests, placements, reasons })
     }
@@ -243,7 +246,7 @@ pub unsafe extern "C" fn slotwise_reserve_batch(
             let host = handle::host(engine)?;
             let batch = args::input(batch, "batch")?;
             let output = args::optional_output(done, "done")?;
-            let arrays = batch.arrays(done)?;
+            let arrays = batch.arrays(done, args::NOWHERE)?;
             let id = args::bytes(batch.id, batch.id_length, "id")?;
             (host, batch, arrays, (!batch.id.is_null()).then_some(id), output)
         };

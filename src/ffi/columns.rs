@@ -75,7 +75,7 @@ enum Ids<'a> {
 impl<'a> Ids<'a> {
     fn span(&self) -> Span {
         match self {
-            Ids::None => args::span::<u8>(core::ptr::null(), 0),
+            Ids::None => args::NOWHERE,
             Ids::Packed(bytes, _) | Ids::Fixed(bytes, _) => args::span(bytes.as_ptr(), bytes.len()),
         }
     }

@@ -32,15 +32,14 @@ pub unsafe extern "C" fn slotwise_dry_run(
             let host = handle::host(engine)?;
             let batch = args::input(batch, "batch")?;
             let output = args::optional_output(done, "done")?;
-            let arrays = batch.arrays(done)?;
             let credited = args::array(credited, credited_count, "credited")?;
+            let read = args::span(credited.as_ptr(), credited.len());
+            let arrays = batch.arrays(done, read)?;
             (host, batch, arrays, credited, output)
         };
         if !batch.id.is_null() {
             return Err(args::unknown("id", batch.id_length as u64).into());
         }
-        let read = args::span(credited.as_ptr(), credited.len());
-        args::apart(&[read], &[arrays.placements.span(), args::span(done, 1)])?;
         let credited: Vec<Ticket> = credited.iter().map(|&bits| Ticket::from_bits(bits)).collect();
         // SAFETY: below the count; passed on from the caller, and used within this call.
         let requests: Vec<_> = unsafe {

@@ -674,9 +674,15 @@ static void arrays_that_overlap(void) {
                  overlap);
     batch.requests = NULL;
     batch.count = 0;
-    slotwise_placement_t placed;
     CHECK_STATUS(slotwise_dry_run(e, &batch, shared.numbers, 4, &shared.done), overlap);
-    (void)placed;
+    slotwise_request_t one = request(NULL, 1, 1);
+    batch.requests = &one;
+    batch.count = 1;
+    batch.reasons = shared.reasons;
+    CHECK_STATUS(slotwise_dry_run(e, &batch, shared.numbers, 4, NULL), overlap);
+    batch.reasons = NULL;
+    batch.placements = shared.placements;
+    CHECK_STATUS(slotwise_dry_run(e, &batch, shared.numbers, 4, NULL), overlap);
 
     CHECK_STATUS(slotwise_release_batch(e, shared.numbers, 4, shared.statuses, NULL, NULL),
                  overlap);
