@@ -1,0 +1,49 @@
+// Package slotwise is the Go binding of slotwise, an embedded, lock-free, in-process scheduling
+// engine: a program registers its workers and asks where each container, job or request should run.
+// The truth about every worker's free capacity lies in the program's own memory, in atomically
+// versioned slots, in place of Redis hashes, resource versions, locks and round trips.
+//
+//	engine, err := slotwise.New(slotwise.Config{})
+//	…
+//	defer engine.Close()
+//	engine.AddWorker(slotwise.WorkerSpec{ID: "node-a", Total: slotwise.Resources{CPU: 16000, Memory: 65536}})
+//
+//	placed, err := engine.Reserve(slotwise.Request{ID: "job-1", Need: slotwise.Resources{CPU: 500, Memory: 1024}})
+//	switch {
+//	case errors.Is(err, slotwise.ErrBusy):  // wait, or make room: ReserveWait does
+//	case errors.Is(err, slotwise.ErrNever): // no registered worker could ever hold it
+//	case err == nil:
+//		defer engine.Release(placed.Ticket)
+//	}
+//
+// # What is fast
+//
+// A call into C costs more than the work of placing one request. Whoever has many requests hands
+// them over in one call: [Engine.ReserveBatch] with a [Batch] that is filled once and used again,
+// [Engine.ReserveColumns] from columns of numbers, [Engine.ReserveMany] from a plain slice, and
+// [Engine.ReleaseBatch] for their tickets. None of them allocates. Whoever has the same request again
+// and again uses [Engine.Prepare]. Single calls pay where there are many workers, or many goroutines.
+//
+// # Units
+//
+// CPU is in millicores, memory in MiB, GPUs are whole. IDs are any bytes, UTF-8 or not, at most
+// [MaxIDLength] of them.
+//
+// # Errors
+//
+// A failed call returns an [*Error], which wraps a [Status]: errors.Is finds the latter (ErrBusy),
+// errors.As the former, with its numbers. Entries of batches have a status each, which is an error
+// too, and no allocation.
+//
+// # Goroutines and lifetimes
+//
+// Any goroutine may call any method of an [Engine] at any time. Reserve, resize and release take no
+// lock and make no system call. Nothing passed in is kept. [Engine.Close] is safe at any time; memory
+// is freed when nothing refers to the Engine any more. A reservation belongs to no goroutine: one
+// that is not released stays, and [Engine.Drain] and the listings show it.
+//
+// # Building
+//
+// By default the package links the static library that `make lib` leaves in the repository. With the
+// build tag slotwise_pkgconfig it links the one that `make install` installed, found by pkg-config.
+package slotwise

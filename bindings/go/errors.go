@@ -1,0 +1,263 @@
+package slotwise
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Status is what a call or one entry of a batch came to: [OK], or why nothing was done. It is an
+// error by itself, and what an [*Error] wraps, so both of these work:
+//
+//	if errors.Is(err, slotwise.ErrBusy) { … }
+//	if result.Status == slotwise.ErrBusy { … }
+//
+// Numbers are those of the C interface; one that was once given is never given to anything else.
+type Status int32
+
+// Every status. A later library may have others.
+const (
+	// OK: done.
+	OK Status = 0
+	// ErrBusy: refused: it would fit on a registered worker if others left or a state changed.
+	// Wait, or make room.
+	ErrBusy Status = 1
+	// ErrNever: refused: no registered worker that it may use could ever hold it. Add a worker.
+	ErrNever Status = 2
+	// ErrNullPointer: a pointer is NULL that must not be.
+	ErrNullPointer Status = 10
+	// ErrMisaligned: a pointer or a stride is not aligned to what it points to.
+	ErrMisaligned Status = 11
+	// ErrStructSize: a structure's `size` is none that this library knows.
+	ErrStructSize Status = 12
+	// ErrReserved: a reserved field is not zero.
+	ErrReserved Status = 13
+	// ErrUnknownValue: a number stands for nothing: a flag, policy, mode, field or kind, or fields
+	// that exclude each other.
+	ErrUnknownValue Status = 14
+	// ErrStride: a stride is smaller than what it steps over.
+	ErrStride Status = 15
+	// ErrOverlap: an array that is read overlaps one that is written, or two that are written
+	// overlap.
+	ErrOverlap Status = 16
+	// ErrCount: more entries than a call takes (MaxCount), or a length beyond any memory.
+	ErrCount Status = 17
+	// ErrOffsets: offsets of packed ids fall.
+	ErrOffsets Status = 18
+	// ErrStaleHandle: no such engine: the handle was freed, or never given out.
+	ErrStaleHandle Status = 20
+	// ErrClosed: the engine is closed.
+	ErrClosed Status = 21
+	// ErrTooManyEngines: as many engines as a process keeps (MaxEngines). Free some.
+	ErrTooManyEngines Status = 22
+	// ErrIDLength: an id is too long (MaxIDLength), or empty where it must not be.
+	ErrIDLength Status = 30
+	// ErrEmpty: the request needs nothing in every dimension.
+	ErrEmpty Status = 31
+	// ErrTooLarge: more than any worker can have.
+	ErrTooLarge Status = 32
+	// ErrDuplicateID: the id stands twice in one batch; the first stands.
+	ErrDuplicateID Status = 33
+	// ErrInFlight: another thread is at work on this very id, batch id or reservation. Ask again.
+	ErrInFlight Status = 34
+	// ErrUnknownSelector: the selector is not one of this engine's.
+	ErrUnknownSelector Status = 35
+	// ErrUnknownWorker: no such worker is registered, or not any more.
+	ErrUnknownWorker Status = 36
+	// ErrVersionConflict: the worker is not at the version that the caller expected; [*Error] says
+	// at which it is and what is free there.
+	ErrVersionConflict Status = 37
+	// ErrLedgerFull: as many reservations as the engine keeps. Raise [Config] MaxReservations.
+	ErrLedgerFull Status = 38
+	// ErrContended: other changes came first too many times. Ask again.
+	ErrContended Status = 39
+	// ErrPeer: another entry of the same all-or-nothing batch or group could not be served.
+	ErrPeer Status = 40
+	// ErrNotHeld: nothing is held under this name: released already, lost with its worker, or
+	// never reserved.
+	ErrNotHeld Status = 41
+	// ErrOtherWorker: it is held on another worker than the one named.
+	ErrOtherWorker Status = 42
+	// ErrShort: what a reservation should grow by is not free there; [*Error] says what is
+	// missing.
+	ErrShort Status = 43
+	// ErrState: the worker's state takes nothing more.
+	ErrState Status = 44
+	// ErrLost: the worker was removed during the call, and the reservation went with it.
+	ErrLost Status = 45
+	// ErrOtherBatch: the batch id is that of a batch with another number of requests.
+	ErrOtherBatch Status = 46
+	// ErrNameLength: a name is too long (MaxNameLength), or empty where it must not be.
+	ErrNameLength Status = 60
+	// ErrSetAside: more is set aside than the worker has.
+	ErrSetAside Status = 61
+	// ErrGPUType: a GPU type is given but no GPU.
+	ErrGPUType Status = 62
+	// ErrDuplicateWorker: a worker of this id is registered. Update it, or remove it first.
+	ErrDuplicateWorker Status = 63
+	// ErrTableFull: as many workers as the engine keeps. Raise [Config] MaxWorkers.
+	ErrTableFull Status = 64
+	// ErrListLength: a list of a constraint is too long (MaxListLength), or a label has no value.
+	ErrListLength Status = 65
+	// ErrTooManySelectors: as many selectors as the engine keeps. Reuse handles, or raise [Config]
+	// MaxSelectors.
+	ErrTooManySelectors Status = 66
+	// ErrConfig: a limit of the configuration is out of its range.
+	ErrConfig Status = 67
+	// ErrProcessor: the processor lacks an instruction that the engine needs.
+	ErrProcessor Status = 68
+	// ErrPanic: a fault in slotwise itself. Nothing was oversold; please report it with what it
+	// wrote to the standard error stream.
+	ErrPanic Status = 99
+)
+
+// The names of the constants of the C interface, in small letters and without their prefix.
+var statusNames = map[Status]string{
+	OK:                  "ok",
+	ErrBusy:             "busy",
+	ErrNever:            "never",
+	ErrNullPointer:      "null_pointer",
+	ErrMisaligned:       "misaligned",
+	ErrStructSize:       "struct_size",
+	ErrReserved:         "reserved",
+	ErrUnknownValue:     "unknown_value",
+	ErrStride:           "stride",
+	ErrOverlap:          "overlap",
+	ErrCount:            "count",
+	ErrOffsets:          "offsets",
+	ErrStaleHandle:      "stale_handle",
+	ErrClosed:           "closed",
+	ErrTooManyEngines:   "too_many_engines",
+	ErrIDLength:         "id_length",
+	ErrEmpty:            "empty",
+	ErrTooLarge:         "too_large",
+	ErrDuplicateID:      "duplicate_id",
+	ErrInFlight:         "in_flight",
+	ErrUnknownSelector:  "unknown_selector",
+	ErrUnknownWorker:    "unknown_worker",
+	ErrVersionConflict:  "version_conflict",
+	ErrLedgerFull:       "ledger_full",
+	ErrContended:        "contended",
+	ErrPeer:             "peer",
+	ErrNotHeld:          "not_held",
+	ErrOtherWorker:      "other_worker",
+	ErrShort:            "short",
+	ErrState:            "state",
+	ErrLost:             "lost",
+	ErrOtherBatch:       "other_batch",
+	ErrNameLength:       "name_length",
+	ErrSetAside:         "set_aside",
+	ErrGPUType:          "gpu_type",
+	ErrDuplicateWorker:  "duplicate_worker",
+	ErrTableFull:        "table_full",
+	ErrListLength:       "list_length",
+	ErrTooManySelectors: "too_many_selectors",
+	ErrConfig:           "config",
+	ErrProcessor:        "processor",
+	ErrPanic:            "panic",
+}
+
+// String is the status's short name, such as "busy" or "not_held".
+func (s Status) String() string {
+	if name, ok := statusNames[s]; ok {
+		return name
+	}
+	return fmt.Sprintf("status %d", int32(s))
+}
+
+// Text is a sentence on what the status means.
+func (s Status) Text() string { return cStatusText(s) }
+
+// Error makes a status an error; its text is the sentence of Text.
+func (s Status) Error() string { return "slotwise: " + s.Text() }
+
+// Err is nil for [OK], and otherwise the status itself. It does not allocate.
+func (s Status) Err() error {
+	if s == OK {
+		return nil
+	}
+	return s
+}
+
+// An Error is what is known of a call that failed. What a status has nothing to say of is zero.
+// errors.Is finds the [Status] in it: errors.Is(err, ErrBusy).
+type Error struct {
+	// Op is the method, such as "Reserve".
+	Op string
+	// Arg names the argument that is wrong, where one is, and it is known which.
+	Arg string
+	// Status is the reason.
+	Status Status
+	// Dimension is what it is about: what is blocking, too large, or short.
+	Dimension Dimension
+	// State is the worker's, with ErrVersionConflict and ErrState.
+	State State
+	// Given is what was given, where that is out of a range: an amount, a length, a number.
+	Given int64
+	// Limit is what was passed or reached.
+	Limit int64
+	// Index is the place, in an array, of the entry that is to blame.
+	Index int
+	// Version is where the worker is now, with ErrVersionConflict.
+	Version uint64
+	// Free is what is free there now, with ErrVersionConflict.
+	Free Resources
+	// Missing is what is not there, with ErrShort.
+	Missing Resources
+	// Reasons is why workers were out of the question, with ErrBusy and ErrNever.
+	Reasons Reasons
+}
+
+// Error is a sentence with its numbers.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("slotwise: ")
+	if e.Op != "" {
+		b.WriteString(e.Op)
+		b.WriteString(": ")
+	}
+	if e.Arg != "" {
+		b.WriteString(e.Arg)
+		b.WriteString(": ")
+	}
+	b.WriteString(strings.TrimSuffix(e.Status.Text(), "."))
+	switch e.Status {
+	case ErrBusy, ErrNever:
+		if e.Dimension != NoDimension {
+			fmt.Fprintf(&b, " (short of %v)", e.Dimension)
+		}
+		if e.Reasons != (Reasons{}) {
+			fmt.Fprintf(&b, "; %v", e.Reasons)
+		}
+	case ErrVersionConflict:
+		fmt.Fprintf(&b, "; it is at %d, %v, with %v free", e.Version, e.State, e.Free)
+	case ErrShort:
+		fmt.Fprintf(&b, "; missing: %v", e.Missing)
+	case ErrState:
+		fmt.Fprintf(&b, "; it is %v", e.State)
+	case ErrPeer:
+		fmt.Fprintf(&b, "; entry %d", e.Index)
+	default:
+		if e.Dimension != NoDimension {
+			fmt.Fprintf(&b, "; %v", e.Dimension)
+		}
+		if e.Given != 0 || e.Limit != 0 {
+			fmt.Fprintf(&b, "; given %d, limit %d", e.Given, e.Limit)
+		}
+		if e.Index != 0 {
+			fmt.Fprintf(&b, "; entry %d", e.Index)
+		}
+	}
+	return b.String()
+}
+
+// Unwrap gives the status.
+func (e *Error) Unwrap() error { return e.Status }
+
+// Retryable tells whether the same call may succeed by itself later: [ErrBusy], [ErrInFlight] and
+// [ErrContended].
+func (s Status) Retryable() bool { return s == ErrBusy || s == ErrInFlight || s == ErrContended }
+
+// wrong is the error of an argument that this package itself refuses.
+func wrong(op, arg string, status Status, given, limit int) error {
+	return &Error{Op: op, Arg: arg, Status: status, Given: int64(given), Limit: int64(limit)}
+}

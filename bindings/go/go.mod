@@ -1,0 +1,3 @@
+module github.com/slotwise/slotwise/bindings/go
+
+go 1.24

@@ -1,0 +1,9 @@
+//go:build !slotwise_pkgconfig
+
+package slotwise
+
+// The library that `make lib` leaves in the repository.
+
+// #cgo CFLAGS: -I${SRCDIR}/../../include
+// #cgo LDFLAGS: ${SRCDIR}/../../target/capi/release/libslotwise.a -lpthread -ldl -lm
+import "C"
