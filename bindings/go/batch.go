@@ -362,10 +362,16 @@ func (e *Engine) ReserveColumns(columns *Columns) (Done, error) {
 	} else if columns.IDOffsets != nil || columns.IDWidth != 0 {
 		return Done{}, &Error{Op: op, Arg: "IDs", Status: ErrNullPointer}
 	}
-	done, err := cReserveColumns(op, e.get(), columns, count)
+	statuses := columns.Statuses
+	if statuses == nil { // C wants an address, also of none.
+		statuses = noStatuses[:0]
+	}
+	done, err := cReserveColumns(op, e.get(), columns, statuses)
 	runtime.KeepAlive(e)
 	return done, err
 }
+
+var noStatuses [1]Status
 
 func lengthOr[T any](column []T, count int) int {
 	if column == nil {

@@ -691,13 +691,13 @@ func cDryRun(op string, engine uint64, records unsafe.Pointer, count int, mode M
 	return doneOf(&done), nil
 }
 
-func cReserveColumns(op string, engine uint64, c *Columns, count int) (Done, error) {
+func cReserveColumns(op string, engine uint64, c *Columns, statuses []Status) (Done, error) {
 	var e C.slotwise_error_t
 	var done C.slotwise_batch_done_t
 	need := needOf(&c.Common)
 	key, keyLength := bytesOf(c.Common.Key)
 	batch, batchLength := bytesOf(c.BatchID)
-	C.sw_reserve_columns(C.slotwise_engine_t(engine), C.uint32_t(c.Mode), C.size_t(count), key, keyLength,
+	C.sw_reserve_columns(C.slotwise_engine_t(engine), C.uint32_t(c.Mode), C.size_t(len(statuses)), key, keyLength,
 		&need, (*C.char)(unsafe.Pointer(unsafe.SliceData(c.IDs))),
 		(*C.uint64_t)(unsafe.SliceData(c.IDOffsets)), C.size_t(c.IDWidth),
 		(*C.uint64_t)(unsafe.Pointer(unsafe.SliceData(c.CPU))),
@@ -705,7 +705,7 @@ func cReserveColumns(op string, engine uint64, c *Columns, count int) (Done, err
 		(*C.uint64_t)(unsafe.Pointer(unsafe.SliceData(c.GPUs))),
 		(*C.uint32_t)(unsafe.SliceData(c.Selectors)), (*C.uint64_t)(unsafe.SliceData(c.Hashes)),
 		(*C.uint64_t)(unsafe.SliceData(c.Tickets)), (*C.uint64_t)(unsafe.SliceData(c.Workers)),
-		(*C.uint64_t)(unsafe.SliceData(c.Versions)), (*C.int32_t)(unsafe.SliceData(c.Statuses)),
+		(*C.uint64_t)(unsafe.SliceData(c.Versions)), (*C.int32_t)(unsafe.SliceData(statuses)),
 		batch, batchLength, &done, &e)
 	if e.status != 0 {
 		return Done{}, failure(op, &e)

@@ -427,7 +427,7 @@ func (r Result) String() string {
 		return r.Reservation().String()
 	}
 	if r.Dimension != NoDimension {
-		return fmt.Sprintf("%v for %v", r.Status, r.Dimension)
+		return fmt.Sprintf("%s for %v", r.Status.String(), r.Dimension)
 	}
 	return r.Status.String()
 }

@@ -1,0 +1,5 @@
+//go:build !race
+
+package slotwise_test
+
+const racing = false
