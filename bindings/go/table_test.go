@@ -278,9 +278,7 @@ func (r *tableRun) do(t *testing.T, line tableLine) fields {
 		got["replayed"] = flag(done.Replayed)
 	case "group":
 		group := slotwise.Group{Worker: in["worker"]}
-		for _, step := range parseSteps(t, in["steps"]) {
-			group.Steps = append(group.Steps, step)
-		}
+		group.Steps = parseSteps(t, in["steps"])
 		group.Done = make([]slotwise.StepDone, len(group.Steps))
 		status(e.ApplyGroups([]slotwise.Group{group}))
 		var statuses []string

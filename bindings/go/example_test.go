@@ -1,0 +1,187 @@
+package slotwise_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/slotwise/slotwise/bindings/go"
+)
+
+// Register workers, ask where a job should run, and give back what it held.
+func Example() {
+	engine, err := slotwise.New(slotwise.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	for _, id := range []string{"node-a", "node-b"} {
+		_, err := engine.AddWorker(slotwise.WorkerSpec{
+			ID: id, Total: slotwise.Resources{CPU: 16_000, Memory: 65_536}, Pool: "web",
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	web, err := engine.Selector(slotwise.Constraints{Pools: []string{"web"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	placed, err := engine.Reserve(slotwise.Request{
+		ID: "job-1", Need: slotwise.Resources{CPU: 12_000, Memory: 1_024}, Selector: web, Policy: slotwise.FirstFit,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	info, err := engine.WorkerInfo(placed.Worker)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("job-1 runs on", info.ID)
+	fmt.Println(info)
+
+	released, err := engine.ReleaseID("job-1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("given back:", released.Amount)
+	// Output:
+	// job-1 runs on node-a
+	// node-a: ready at version 1, free 4000m cpu, 64512 MiB of 16000m cpu, 65536 MiB, held 12000m cpu, 1024 MiB
+	// given back: 12000m cpu, 1024 MiB
+}
+
+// A refusal says whether waiting helps, what is short, and where.
+func ExampleError() {
+	engine, err := slotwise.New(slotwise.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	engine.AddWorker(slotwise.WorkerSpec{ID: "small", Total: slotwise.Resources{CPU: 1_000, Memory: 1_024}})
+	engine.Reserve(slotwise.Request{Need: slotwise.Resources{CPU: 900, Memory: 100}})
+
+	_, err = engine.Reserve(slotwise.Request{ID: "a", Need: slotwise.Resources{CPU: 500, Memory: 100}})
+	fmt.Println(errors.Is(err, slotwise.ErrBusy), err)
+	_, err = engine.Reserve(slotwise.Request{ID: "b", Need: slotwise.Resources{CPU: 4_000, Memory: 100}})
+	var failed *slotwise.Error
+	if errors.As(err, &failed) {
+		fmt.Println(failed.Status == slotwise.ErrNever, failed.Dimension, failed.Reasons)
+	}
+	// Output:
+	// true slotwise: Reserve: busy: nothing that suits it is free now (short of cpu); of 1 workers: 1 short of cpu
+	// true cpu of 1 workers: 1 short of cpu
+}
+
+// Many requests in one call, without allocation when it is done again.
+func ExampleEngine_ReserveBatch() {
+	engine, err := slotwise.New(slotwise.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	engine.AddWorker(slotwise.WorkerSpec{ID: "node", Total: slotwise.Resources{CPU: 1_000, Memory: 1_000}})
+
+	batch := slotwise.NewBatch(3)
+	for _, id := range []string{"a", "b", "c"} {
+		if err := batch.Add(slotwise.Request{ID: id, Need: slotwise.Resources{CPU: 400, Memory: 400}}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	results := make([]slotwise.Result, batch.Len())
+	done, err := engine.ReserveBatch(batch, results)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(done.Placed, "placed,", done.Failed, "not:", results[2])
+	// Output:
+	// 2 placed, 1 not: busy for cpu
+}
+
+// All or none: a gang that does not fit leaves every worker as it was.
+func ExampleEngine_ReserveGang() {
+	engine, err := slotwise.New(slotwise.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	engine.AddWorker(slotwise.WorkerSpec{ID: "node", Total: slotwise.Resources{CPU: 1_000, Memory: 1_000}})
+	ranks := []slotwise.Request{
+		{ID: "rank-0", Need: slotwise.Resources{CPU: 600, Memory: 1}},
+		{ID: "rank-1", Need: slotwise.Resources{CPU: 600, Memory: 1}},
+	}
+	results := make([]slotwise.Result, len(ranks))
+	done, err := engine.ReserveGang(ranks, results)
+	fmt.Println(done.Placed, err, results)
+	// Output:
+	// 0 <nil> [peer busy for cpu]
+}
+
+// Busy is worth waiting for; the context says how long.
+func ExampleEngine_ReserveWait() {
+	engine, err := slotwise.New(slotwise.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	engine.AddWorker(slotwise.WorkerSpec{ID: "node", Total: slotwise.Resources{CPU: 1_000, Memory: 1_000}})
+	first, err := engine.Reserve(slotwise.Request{Need: slotwise.Resources{CPU: 1_000, Memory: 1}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	time.AfterFunc(5*time.Millisecond, func() { engine.Release(first.Ticket) })
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_, err = engine.ReserveWait(ctx, slotwise.Request{Need: slotwise.Resources{CPU: 500, Memory: 1}})
+	fmt.Println(err)
+	// Output:
+	// <nil>
+}
+
+// The same request again and again.
+func ExampleEngine_Prepare() {
+	engine, err := slotwise.New(slotwise.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	engine.AddWorker(slotwise.WorkerSpec{ID: "node", Total: slotwise.Resources{CPU: 1_000, Memory: 1_000}})
+	prepared, err := engine.Prepare(slotwise.Request{Need: slotwise.Resources{CPU: 300, Memory: 1}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for {
+		if _, err := prepared.Reserve(); err != nil {
+			fmt.Println(errors.Is(err, slotwise.ErrBusy))
+			break
+		}
+	}
+	for info := range engine.Workers() {
+		fmt.Println(info.ID, "holds", info.Held)
+	}
+	// Output:
+	// true
+	// node holds 900m cpu, 3 MiB
+}
+
+// What is held on a worker that is taken out is told of once.
+func ExampleEngine_RemoveWorker() {
+	engine, err := slotwise.New(slotwise.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	engine.AddWorker(slotwise.WorkerSpec{ID: "node", Total: slotwise.Resources{CPU: 1_000, Memory: 1_000}})
+	engine.Reserve(slotwise.Request{ID: "job", Need: slotwise.Resources{CPU: 300, Memory: 1}})
+	lost, err := engine.RemoveWorker("node")
+	fmt.Println(len(lost), lost[0].ID, lost[0].Amount, err)
+	_, err = engine.ReleaseID("job")
+	fmt.Println(errors.Is(err, slotwise.ErrNotHeld))
+	// Output:
+	// 1 job 300m cpu, 1 MiB <nil>
+	// true
+}
