@@ -302,8 +302,8 @@ func many(workers, goroutines int, scattered bool) (*table, *row) {
 }
 
 func main() {
-	rounds := flag.Int("rounds", 15, "rounds")
-	span := flag.Duration("span", 20*time.Millisecond, "how long one way takes in a round")
+	rounds := flag.Int("rounds", 41, "rounds")
+	span := flag.Duration("span", 6*time.Millisecond, "how long one way takes in a round")
 	flag.Parse()
 	fmt.Printf("%s, %d processors, library %s\n", strings.TrimPrefix(runtime.Version(), "go"), runtime.NumCPU(), slotwise.LibraryVersion())
 	var goals []string
