@@ -27,6 +27,9 @@ const (
 
 var need = slotwise.Resources{CPU: cpu, Memory: memory}
 
+// Rounds of one way run warm for a while: what others left in the caches is over after the first thousands
+// of pairs.
+
 // A row is a way to do n pairs.
 type row struct {
 	name  string
@@ -135,7 +138,7 @@ func twenty() (*table, *row) {
 		}
 	})
 	e := newEngine(20, total)
-	ids := newIDs(4096)
+	ids := newIDs(256)
 	t.row("single, anonymous", func(n int) {
 		for range n {
 			placed, err := e.Reserve(slotwise.Request{Need: need})
@@ -251,7 +254,7 @@ func many(workers, goroutines int, scattered bool) (*table, *row) {
 	}
 	ids := make([][]string, goroutines)
 	for g := range ids {
-		ids[g] = newIDs(1024)
+		ids[g] = newIDs(256)
 	}
 	byID := mutex.NewMap(newWorkers(workers, total))
 	for k := range full {
@@ -302,8 +305,8 @@ func many(workers, goroutines int, scattered bool) (*table, *row) {
 }
 
 func main() {
-	rounds := flag.Int("rounds", 41, "rounds")
-	span := flag.Duration("span", 6*time.Millisecond, "how long one way takes in a round")
+	rounds := flag.Int("rounds", 31, "rounds")
+	span := flag.Duration("span", 10*time.Millisecond, "how long one way takes in a round")
 	flag.Parse()
 	fmt.Printf("%s, %d processors, library %s\n", strings.TrimPrefix(runtime.Version(), "go"), runtime.NumCPU(), slotwise.LibraryVersion())
 	var goals []string
@@ -327,7 +330,9 @@ func main() {
 	}
 	goal("a single pair, prepared, in empty calls", of("single, prepared")/unit.pair, 2.6, true)
 	goal("a pair in batches of 100, in empty calls", of("batches of 100, anonymous")/unit.pair, 1.1, true)
-	goal("a pair by id in batches of 100, of mutex + slice + map",
+	goal("a pair in batches of 100, of mutex + slice + map",
+		of("batches of 100, anonymous")/of("mutex + slice + map, by id"), 1, true)
+	goal("the same by id",
 		of("batches of 100, by id, filled before")/of("mutex + slice + map, by id"), 1, true)
 	for _, scattered := range []bool{false, true} {
 		t, unit := many(10_000, 8, scattered)
