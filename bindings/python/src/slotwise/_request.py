@@ -1,0 +1,57 @@
+"""A request as the library reads it."""
+
+from __future__ import annotations
+
+from ctypes import sizeof
+from typing import TYPE_CHECKING, Any
+
+from . import _abi
+from ._arguments import MAX_U32, identifier, integer, text
+from ._errors import InvalidArgument, InvalidType
+from ._types import Constraints, Policy, Request
+
+if TYPE_CHECKING:
+    from ._engine import Engine
+
+_SIZE = sizeof(_abi.request_t)
+
+
+def policy_number(value: Any) -> int:
+    """A policy that there is."""
+    try:
+        return int(Policy(value))
+    except ValueError:
+        raise InvalidArgument("policy", f"{value!r} is none; see Policy") from None
+
+
+def fill(engine: Engine, request: Request, into: Any = None, name: str = "") -> _abi.request_t:
+    """Fills a structure in; ``name`` is put before the names of arguments."""
+    if not isinstance(request, Request):
+        raise InvalidType(name.rstrip(".") or "request", f"a Request, not {type(request).__name__}")
+    r: _abi.request_t = _abi.request_t() if into is None else into
+    r.size = _SIZE
+    if request.id is not None:
+        data = identifier(f"{name}id", request.id)
+        r.id, r.id_length = data, len(data)
+    r.cpu = integer(f"{name}cpu", request.cpu)
+    r.memory = integer(f"{name}memory", request.memory)
+    r.gpus = integer(f"{name}gpus", request.gpus)
+    selector = request.selector
+    if isinstance(selector, Constraints):
+        r.selector = engine.selector(selector)
+    else:
+        r.selector = integer(f"{name}selector", selector, 0, MAX_U32)
+    if request.policy is not Policy.DEFAULT:
+        r.policy = policy_number(request.policy)
+    flags = _abi.AHEAD if request.ahead else 0
+    if request.hash is not None:
+        if request.key is not None:
+            raise InvalidArgument(f"{name}hash", "excludes a key")
+        r.hash = integer(f"{name}hash", request.hash)
+        flags |= _abi.HASH
+    elif request.key is not None:
+        data = text(f"{name}key", request.key, 1 << 32)
+        r.key, r.key_length = data, len(data)
+    if flags:
+        r.flags = flags
+    return r
