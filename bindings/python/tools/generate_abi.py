@@ -29,7 +29,7 @@ SCALARS = {
     "char": "c_char",
 }
 
-START = '''"""The C interface as ctypes sees it. Made from include/slotwise.h by tools/generate_abi.py; do not edit."""
+START = '''"""The C interface as ctypes sees it. Made by tools/generate_abi.py; do not edit."""
 
 from __future__ import annotations
 
@@ -139,16 +139,16 @@ class Header:
     def python(self) -> str:
         out = [START]
         for name, value in self.constants:
-            out.append(f"{name[len('SLOTWISE_'):]} = {value}\n")
+            out.append(f"{name[len('SLOTWISE_') :]} = {value}\n")
         for name, fields in self.structures.items():
-            out.append(f"\n\nclass {name[len('slotwise_'):]}(Structure):\n")
+            out.append(f"\n\nclass {name[len('slotwise_') :]}(Structure):\n")
             for field, kind in fields:
                 out.append(f"    {field}: {self._python_type(kind)}\n")
             out.append("    _fields_ = [\n")
             out.extend(f'        ("{field}", {kind}),\n' for field, kind in fields)
             out.append("    ]\n")
         out.append("\n\nSTRUCTURES: Tuple[Any, ...] = (\n")
-        out.extend(f"    {name[len('slotwise_'):]},\n" for name in self.structures)
+        out.extend(f"    {name[len('slotwise_') :]},\n" for name in self.structures)
         out.append(")\n\nFUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {\n")
         for name, (result, arguments) in self.functions.items():
             listed = ", ".join(arguments) + ("," if len(arguments) == 1 else "")

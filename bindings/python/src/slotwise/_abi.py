@@ -1,4 +1,4 @@
-"""The C interface as ctypes sees it. Made from include/slotwise.h by tools/generate_abi.py; do not edit."""
+"""The C interface as ctypes sees it. Made by tools/generate_abi.py; do not edit."""
 
 from __future__ import annotations
 

@@ -176,11 +176,11 @@ class ReserveBatch(BatchResult):
                 column = keep[name] = _input(name, value, size)
                 setattr(columns, field, column.address)
         if ids is not None:
-            column = keep["ids"] = Ids("ids", ids)
-            columns.ids = column.address
-            columns.id_width = column.width
-            if column.offsets is not None:
-                columns.id_offsets = column.offsets.buffer_info()[0]
+            names = keep["ids"] = Ids("ids", ids)
+            columns.ids = names.address
+            columns.id_width = names.width
+            if names.offsets is not None:
+                columns.id_offsets = names.offsets.buffer_info()[0]
         columns.count = _count(count, keep)
         keep["common"] = common = fill(engine, request)
         columns.common = pointer(common)

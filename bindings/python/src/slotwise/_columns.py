@@ -13,7 +13,6 @@ from ._arguments import MAX_U32, MAX_U64, identifier, integer
 from ._errors import InvalidArgument, InvalidType
 
 
-
 class Column(Protocol):
     """Numbers: a numpy array where one was given, a memoryview otherwise."""
 

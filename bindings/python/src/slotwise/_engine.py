@@ -7,9 +7,9 @@ import random
 import threading
 import time
 import weakref
-from ctypes import byref, c_uint32, c_uint64, c_size_t, create_string_buffer, sizeof
+from ctypes import byref, c_size_t, c_uint32, c_uint64, create_string_buffer, sizeof
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import _abi
 from ._arguments import MAX_U32, identifier, integer, optional_identifier, shown, text
@@ -221,7 +221,8 @@ class Engine:
         self._removing = threading.Lock()
         # Whoever calls refers to the engine, so the last reference goes when no call is under way.
         self._finalizer = weakref.finalize(self, _free.slotwise_engine_free, handle.value)
-        self._finalizer.atexit = False  # other threads may still be in calls, and all ends anyway
+        # Not at exit: other threads may still be in calls then, and all ends anyway.
+        self._finalizer.atexit = False  # type: ignore[misc]
 
     # ---- its life
 
@@ -320,7 +321,7 @@ class Engine:
         """
         spec = WorkerSpec(id, 0, 0)
         fields = 0
-        for name, value, bit in (
+        changes: Tuple[Tuple[str, Any, int], ...] = (
             ("total", total, _abi.SET_TOTAL),
             ("set_aside", set_aside, _abi.SET_SET_ASIDE),
             ("gpu_type", gpu_type, _abi.SET_GPU_TYPE),
@@ -332,7 +333,8 @@ class Engine:
             ("machine", machine, _abi.SET_MACHINE),
             ("requires_selector", requires_selector, _abi.SET_REQUIRES_SELECTOR),
             ("preemptable", preemptable, _abi.SET_PREEMPTABLE),
-        ):
+        )
+        for name, value, bit in changes:
             if value is UNSET:
                 continue
             fields |= bit
@@ -344,9 +346,7 @@ class Engine:
         c = _spec("", spec)
         data = identifier("id", id)
         info = _abi.worker_info_t(size=sizeof(_abi.worker_info_t))
-        check(
-            _free.slotwise_worker_update(self.handle, data, len(data), byref(c), fields, byref(info))
-        )
+        check(_free.slotwise_worker_update(self.handle, data, len(data), byref(c), fields, byref(info)))
         return self._info(info)
 
     def remove_worker(self, id: Text) -> List[Lost]:
@@ -359,11 +359,7 @@ class Engine:
         count = c_size_t()
         # So that those for whom there was no room go to nobody else who removes.
         with self._removing:
-            check(
-                _free.slotwise_worker_remove(
-                    self.handle, data, len(data), room, len(room), byref(count)
-                )
-            )
+            check(_free.slotwise_worker_remove(self.handle, data, len(data), room, len(room), byref(count)))
             lost = [_lost(entry) for entry in room[: min(count.value, len(room))]]
             while len(lost) < count.value:
                 more = self.take_lost(count.value - len(lost))
@@ -424,14 +420,10 @@ class Engine:
     def snapshot(self, worker: Union[int, Text]) -> Snapshot:
         """A worker's slot as it is this instant; takes no lock."""
         s = _abi.snapshot_t()
-        check(
-            _held.slotwise_worker_snapshot(self.handle, self._worker("worker", worker), byref(s))
-        )
+        check(_held.slotwise_worker_snapshot(self.handle, self._worker("worker", worker), byref(s)))
         return Snapshot(s.version, _resources(s.free), State(s.state))
 
-    def workers(
-        self, *, pool: Optional[Text] = None, machine: Optional[Text] = None
-    ) -> Iterator[WorkerInfo]:
+    def workers(self, *, pool: Optional[Text] = None, machine: Optional[Text] = None) -> Iterator[WorkerInfo]:
         """All workers, those of a pool (of none: ""), or those on a machine; as they are now."""
         if pool is not None and machine is not None:
             raise InvalidArgument("machine", "excludes a pool")
@@ -444,11 +436,7 @@ class Engine:
         count = c_size_t()
         while True:
             infos = (_abi.worker_info_t * room)()
-            check(
-                _free.slotwise_workers_list(
-                    self.handle, by, name, len(name), infos, room, byref(count)
-                )
-            )
+            check(_free.slotwise_workers_list(self.handle, by, name, len(name), infos, room, byref(count)))
             if count.value <= room:
                 return self._infos(infos, count.value)
             room = count.value + 16
@@ -488,9 +476,7 @@ class Engine:
         buffer = create_string_buffer(_abi.MAX_NAME_LENGTH + 1)
         length = c_size_t()
         check(
-            _free.slotwise_worker_text(
-                self.handle, worker, which, index, buffer, len(buffer), byref(length)
-            )
+            _free.slotwise_worker_text(self.handle, worker, which, index, buffer, len(buffer), byref(length))
         )
         return shown(buffer.raw[: length.value])
 
@@ -538,9 +524,7 @@ class Engine:
                     raise
                 raise InvalidType("constraints", f"the fields of Constraints: {error}") from None
         elif not isinstance(constraints, Constraints) or fields:
-            raise InvalidType(
-                "constraints", f"Constraints or their fields, not {type(constraints).__name__}"
-            )
+            raise InvalidType("constraints", f"Constraints or their fields, not {type(constraints).__name__}")
         try:
             known = self._selectors.get(constraints)
         except TypeError:
@@ -625,9 +609,7 @@ class Engine:
         ahead: bool = False,
     ) -> PreparedRequest:
         """A request that is made again and again, as fast as can be; as :meth:`reserve`."""
-        return PreparedRequest(
-            self, Request(id, cpu, memory, gpus, selector, policy, key, hash, ahead)
-        )
+        return PreparedRequest(self, Request(id, cpu, memory, gpus, selector, policy, key, hash, ahead))
 
     def reservation(self, id: Text) -> Reservation:
         """What an id holds; raises :class:`NotHeld`."""
@@ -662,13 +644,9 @@ class Engine:
         r = _abi.resized_t()
         if isinstance(what, (str, bytes)):
             data = identifier("what", what)
-            status = _held.slotwise_resize_id(
-                self.handle, data, len(data), byref(need), byref(r)
-            )
+            status = _held.slotwise_resize_id(self.handle, data, len(data), byref(need), byref(r))
         else:
-            status = _held.slotwise_resize(
-                self.handle, _ticket("what", what), byref(need), byref(r)
-            )
+            status = _held.slotwise_resize(self.handle, _ticket("what", what), byref(need), byref(r))
         if status:
             raise last(status)
         return Resized(r.ticket, r.worker, r.version, _resources(r.before))
@@ -769,7 +747,7 @@ class Engine:
     ) -> Outcomes:
         """Reserves for requests that differ in any of their fields; a refusal has its reasons."""
         listed = _listed("requests", requests)
-        c, placements, reasons, keep = self._batch(listed, all_or_nothing, batch_id)
+        c, placements, reasons, _keep = self._batch(listed, all_or_nothing, batch_id)
         done = _abi.batch_done_t()
         check(_free.slotwise_reserve_batch(self.handle, byref(c), byref(done)))
         outcomes = Outcomes()
@@ -781,9 +759,7 @@ class Engine:
         outcomes.replayed = done.replayed != 0
         return outcomes
 
-    def gang(
-        self, requests: Iterable[Request], *, batch_id: Optional[Text] = None
-    ) -> List[Reservation]:
+    def gang(self, requests: Iterable[Request], *, batch_id: Optional[Text] = None) -> List[Reservation]:
         """
         All of them or none. Raises why the request that is to blame was refused, with its place as
         ``index``; every worker is as it was then.
@@ -804,11 +780,9 @@ class Engine:
         nothing.
         """
         listed = _listed("requests", requests)
-        tickets = [
-            _ticket(f"credited[{k}]", t) for k, t in enumerate(_listed("credited", credited))
-        ]
+        tickets = [_ticket(f"credited[{k}]", t) for k, t in enumerate(_listed("credited", credited))]
         credits = (c_uint64 * max(len(tickets), 1))(*tickets)
-        c, placements, reasons, keep = self._batch(listed, all_or_nothing, None)
+        c, placements, reasons, _keep = self._batch(listed, all_or_nothing, None)
         check(_free.slotwise_dry_run(self.handle, byref(c), credits, len(tickets), None))
         planned: List[Union[Planned, SlotwiseError]] = []
         for k, (request, p) in enumerate(zip(listed, placements)):
@@ -926,9 +900,7 @@ def _ticket(name: str, value: Any) -> int:
     try:
         return integer(name, value)
     except InvalidType:
-        raise InvalidType(
-            name, f"a Reservation, a ticket or an id, not {type(value).__name__}"
-        ) from None
+        raise InvalidType(name, f"a Reservation, a ticket or an id, not {type(value).__name__}") from None
 
 
 def _amount(cpu: Any, memory: Any, gpus: Any, name: str = "") -> _abi.resources_t:
@@ -1020,7 +992,7 @@ def _step(name: str, step: Any, into: Any) -> None:
 
 
 def _lost(c: Any) -> Lost:
-    start = _abi.lost_t.id.offset  # type: ignore[attr-defined]
+    start = _abi.lost_t.id.offset
     data = bytes(c)[start : start + c.id_length]
     return Lost(shown(data), c.ticket, c.worker, _resources(c.amount))
 
