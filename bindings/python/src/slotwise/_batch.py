@@ -163,6 +163,12 @@ class ReserveBatch(BatchResult):
         )
         request = Request(None, policy=policy, key=key, ahead=ahead)
         keep: Dict[str, Any] = {}
+        if ids is not None:
+            names = keep["ids"] = Ids("ids", ids)
+            columns.ids = names.address
+            columns.id_width = names.width
+            if names.offsets is not None:
+                columns.id_offsets = names.offsets.buffer_info()[0]
         for name, field, value, size in (
             ("cpu", "cpu", cpu, 8),
             ("memory", "memory", memory, 8),
@@ -175,12 +181,6 @@ class ReserveBatch(BatchResult):
             elif value is not None or name != "hashes":
                 column = keep[name] = _input(name, value, size)
                 setattr(columns, field, column.address)
-        if ids is not None:
-            names = keep["ids"] = Ids("ids", ids)
-            columns.ids = names.address
-            columns.id_width = names.width
-            if names.offsets is not None:
-                columns.id_offsets = names.offsets.buffer_info()[0]
         columns.count = _count(count, keep)
         keep["common"] = common = fill(engine, request)
         columns.common = pointer(common)
