@@ -141,8 +141,8 @@ def test_ids(world: Engine, place: int) -> None:
 @pytest.mark.parametrize("value", [LONE, "x" * 256, 1, ["x"]], ids=repr)
 def test_names(world: Engine, value: Any) -> None:
     for name in ("pool", "gpu_type", "tenant", "machine"):
-        refused(world, lambda e: e.add_worker("x", 1, 1, 1, **{name: value}), name)  # noqa: B023
-        refused(world, lambda e: e.update_worker("w", **{name: value}), name)  # noqa: B023
+        refused(world, lambda e: e.add_worker("x", 1, 1, 1, **{name: value}), name)
+        refused(world, lambda e: e.update_worker("w", **{name: value}), name)
     if not isinstance(value, list):
         refused(world, lambda e: e.add_worker("x", 1, 1, labels={value: "v"}), "labels")
         refused(world, lambda e: e.selector(labels={value: "v"}), "labels")

@@ -70,9 +70,7 @@ def test_eight_threads_do_everything(engine: Engine) -> None:
                     engine.uncordon("w0")
                 else:
                     assert len([*engine]) >= 4 and engine.audit().ok
-            except s.Refused:
-                assert not [*batch.errors()] or True
-            except (s.NotHeld, s.WorkerLost, s.Short, s.WorkerState, s.TryAgain):
+            except (s.Refused, s.NotHeld, s.WorkerLost, s.Short, s.WorkerState, s.TryAgain):
                 pass  # its worker was one of another thread's, or is full or cordoned just now
         batch.release()
         if engine.prepare(f"p{k}", 1).existing:
@@ -82,7 +80,6 @@ def test_eight_threads_do_everything(engine: Engine) -> None:
         together(8, work)
     finally:
         sys.setswitchinterval(interval)
-    engine.release_many([t for t in ()])
     for k in range(8):
         for id in (f"s{k}", f"p{k}", *(f"b{k}-{j}" for j in range(10))):
             try:

@@ -98,6 +98,11 @@ class Input:
     __slots__ = ("address", "count", "keep", "native")
 
     def __init__(self, name: str, value: Any, size: int) -> None:
+        if isinstance(value, (list, tuple)):
+            made = _numbers(name, value, size)
+            self.address, self.count, self.keep = made.buffer_info()[0], len(made), memoryview(made)
+            self.native = False
+            return
         view = _viewed(name, value)
         self.native = view is not None and hasattr(value, "__array_interface__")
         if view is None:
@@ -165,21 +170,26 @@ class Ids:
             raise InvalidType(name, f"a sequence of ids, not {type(value).__name__}") from None
 
     def _listed(self, name: str, entries: Sequence[Any]) -> None:
-        data: Optional[bytes] = None
-        lengths: Any = ()
-        if all(entries):
-            try:
-                joined = "".join(entries)
-                if joined.isascii():
-                    data, lengths = joined.encode("ascii"), map(len, entries)
-            except TypeError:
-                pass
-        if data is None:
-            each = [b"" if e is None else identifier(f"{name}[{k}]", e) for k, e in enumerate(entries)]
-            data, lengths = b"".join(each), map(len, each)
-        self.offsets = array("Q", accumulate(lengths, initial=0))
-        self._keep(memoryview(data))
         self.count = len(entries)
+        try:
+            # The usual: texts in ASCII of some length each. Lengths as bytes are looked through fast.
+            joined = "".join(entries)
+            lengths = bytes(map(len, entries))
+        except (TypeError, ValueError):
+            joined, lengths = "\x80", b""
+        if joined.isascii() and 0 not in lengths:
+            data = joined.encode("ascii")
+            if lengths and lengths.count(lengths[0]) == self.count and lengths[0] <= _abi.MAX_ID_LENGTH:
+                if b"\0" not in data:
+                    self.width = lengths[0]
+                    self._keep(memoryview(data))
+                    return
+            self.offsets = array("Q", accumulate(lengths, initial=0))
+        else:
+            each = [b"" if e is None else identifier(f"{name}[{k}]", e) for k, e in enumerate(entries)]
+            data = b"".join(each)
+            self.offsets = array("Q", accumulate(map(len, each), initial=0))
+        self._keep(memoryview(data))
 
     def _packed(self, name: str, value: PackedIds) -> None:
         data = _viewed(f"{name}.data", value.data)
