@@ -17,7 +17,7 @@ export PREFIX DESTDIR PANIC
 
 .PHONY: help setup run test test-rust check bench-smoke instructions loom loom-long mutants model-long \
         stress-long bench bench-c bench-report package lib install test-c sanitize fuzz test-cargo-c \
-        test-go long clean
+        test-go test-python long clean
 
 help:
 	@echo 'make run          place a generated cluster'"'"'s requests by every policy, with a plot'
@@ -25,7 +25,7 @@ help:
 	@echo 'make bench        all benchmarks (redis-server on PATH is measured, too), report in out/'
 	@echo 'make bench-report writes BENCHMARKS.md and docs/scale.svg anew: minutes, on an idle machine'
 	@echo 'make install      the C library, header, pkg-config and CMake files, under PREFIX'
-	@echo 'parts of test:    check test-rust test-c test-go bench-smoke instructions loom package'
+	@echo 'parts of test:    check test-rust test-c test-go test-python bench-smoke instructions loom package'
 	@echo 'longer tiers:     loom-long mutants model-long stress-long sanitize fuzz test-cargo-c,'
 	@echo '                  or all of them: long'
 	@echo 'also:             setup lib bench-c clean'
@@ -89,6 +89,9 @@ test-c: setup
 
 test-go: setup
 	@.ci/test-go
+
+test-python: setup
+	@.ci/test-python
 
 # The C tests under sanitizers and valgrind, and eight threads under ThreadSanitizer: five minutes.
 sanitize: setup

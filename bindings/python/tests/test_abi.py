@@ -147,7 +147,7 @@ def test_versions() -> None:
     assert slotwise.Status.BUSY.text
 
 
-def run(code: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

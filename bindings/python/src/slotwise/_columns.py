@@ -179,11 +179,11 @@ class Ids:
             joined, lengths = "\x80", b""
         if joined.isascii() and 0 not in lengths:
             data = joined.encode("ascii")
-            if lengths and lengths.count(lengths[0]) == self.count and lengths[0] <= _abi.MAX_ID_LENGTH:
-                if b"\0" not in data:
-                    self.width = lengths[0]
-                    self._keep(memoryview(data))
-                    return
+            width = lengths[0] if lengths and lengths.count(lengths[0]) == self.count else 0
+            if 0 < width <= _abi.MAX_ID_LENGTH and b"\0" not in data:
+                self.width = width
+                self._keep(memoryview(data))
+                return
             self.offsets = array("Q", accumulate(lengths, initial=0))
         else:
             each = [b"" if e is None else identifier(f"{name}[{k}]", e) for k, e in enumerate(entries)]
