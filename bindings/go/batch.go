@@ -6,21 +6,23 @@ import (
 	"unsafe"
 )
 
-// memory of C that is freed once nothing of Go refers to it.
-type memory struct {
-	start unsafe.Pointer
-}
+// memory that stays where it is, pinned for as long as something refers to it, so that it may hold
+// addresses of more such memory when C reads it. It is Go's, so that the collector knows of its size.
+type memory struct{ start unsafe.Pointer }
 
 func newMemory(bytes int) *memory {
-	m := &memory{cAlloc(bytes)}
-	runtime.AddCleanup(m, cFree, m.start)
+	words := make([]uint64, (bytes+7)/8)
+	pinner := new(runtime.Pinner)
+	pinner.Pin(&words[0])
+	m := &memory{unsafe.Pointer(&words[0])}
+	runtime.AddCleanup(m, (*runtime.Pinner).Unpin, pinner)
 	return m
 }
 
 // keyRoom is the size of a piece of the memory that keys are copied to.
 const keyRoom = 64 << 10
 
-// A records is requests as C has them, side by side in memory of C, each with room for its id.
+// A records is requests as C has them, side by side, each with room for its id.
 type records struct {
 	requests, ids *memory
 	list          []record
@@ -127,8 +129,7 @@ func (p *PreparedRequest) Reserve() (Reservation, error) {
 	return placed, err
 }
 
-// A Batch is requests that are reserved in one call. It is filled in memory that C reads where it
-// lies, and used again after [Batch.Reset] without allocation. One goroutine at a time may use it.
+// A Batch is requests that are reserved in one call. It is filled where C reads it, and used again after [Batch.Reset] without allocation. One goroutine at a time may use it.
 type Batch struct {
 	// Mode: each request for itself, or all or none. Reset leaves it as it is.
 	Mode Mode

@@ -787,7 +787,7 @@ func cAudit(op string, engine uint64) (Audit, error) {
 	return audit, nil
 }
 
-// A record is a slotwise_request_t. Its pointers are numbers here: they point into C memory only,
+// A record is a slotwise_request_t. Its pointers are numbers here: they point into pinned memory only,
 // so that storing one is no business of the garbage collector's.
 type record struct {
 	size, flags       uint32
@@ -802,8 +802,3 @@ type record struct {
 }
 
 const recordSize = C.sizeof_slotwise_request_t
-
-// cAlloc is zeroed memory that Go does not move and may hold pointers to more of it.
-func cAlloc(bytes int) unsafe.Pointer { return C.calloc(1, C.size_t(bytes)) }
-
-func cFree(memory unsafe.Pointer) { C.free(memory) }

@@ -6,7 +6,6 @@
 #define SLOTWISE_GO_BRIDGE_H
 
 #include <slotwise.h>
-#include <stdlib.h>
 #include <string.h>
 
 #ifdef __GNUC__
@@ -156,7 +155,7 @@ static inline void sw_reserve(slotwise_engine_t engine, const char *id, size_t i
     SW_TRY(slotwise_reserve(engine, &request, placement));
 }
 
-/* The request lies in C memory. */
+/* The request lies in pinned memory, and all that it points to. */
 static inline void sw_reserve_prepared(slotwise_engine_t engine, uintptr_t request,
                                        slotwise_placement_t *placement, slotwise_error_t *err) {
     SW_TRY(slotwise_reserve(engine, (const slotwise_request_t *)request, placement));
@@ -203,7 +202,7 @@ static inline void sw_resize_id(slotwise_engine_t engine, const char *id, size_t
     SW_TRY(slotwise_resize_id(engine, id, id_length, need, resized));
 }
 
-/* The requests lie in C memory, side by side. */
+/* The requests lie in pinned memory, side by side, and all that they point to. */
 static inline void sw_reserve_batch(slotwise_engine_t engine, uintptr_t requests, size_t count,
                                     uint32_t mode, const char *id, size_t id_length,
                                     slotwise_placement_t *placements, slotwise_reasons_t *reasons,

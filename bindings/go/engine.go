@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,12 +19,23 @@ import (
 // [New] makes one. The zero Engine and a nil one are none: their methods return [ErrStaleHandle].
 type Engine struct {
 	handle uint64
+	closed atomic.Bool
 }
+
+// idle is how many engines are closed and not freed yet. Go's collector does not know of their memory,
+// and may take its time.
+var idle atomic.Int64
+
+// mostIdle is how many may be before New has them freed.
+const mostIdle = 8
 
 // New makes an engine without workers. The zero Config is the defaults.
 func New(config Config) (*Engine, error) {
 	if abi != nil {
 		return nil, abi
+	}
+	if idle.Load() >= mostIdle {
+		runtime.GC()
 	}
 	handle, err := cEngineNew("New", config)
 	if errors.Is(err, ErrTooManyEngines) {
@@ -37,9 +49,17 @@ func New(config Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{handle}
-	runtime.AddCleanup(e, cEngineFree, handle)
+	e := &Engine{handle: handle}
+	runtime.AddCleanup(e, freeEngine, handle)
 	return e, nil
+}
+
+func freeEngine(handle uint64) {
+	// It is refused where it was closed before: then it is one less that waits.
+	if _, err := cEngineConfig("", handle); errors.Is(err, ErrClosed) {
+		idle.Add(-1)
+	}
+	cEngineFree(handle)
 }
 
 // LibraryVersion is the version of the library that runs; [HeaderVersion] is that of the one that
@@ -66,9 +86,13 @@ func (e *Engine) get() uint64 {
 
 // Close makes every later call return [ErrClosed]; calls that are under way end as they would have.
 // It may be called at any time, by any goroutine, and again. The memory is freed once the Engine is
-// not referred to any more, when the garbage collector finds that out.
+// not referred to any more, when the garbage collector finds that out; New sees to it that few wait for
+// that.
 func (e *Engine) Close() error {
 	err := cEngineClose("Close", e.get())
+	if err == nil && !e.closed.Swap(true) {
+		idle.Add(1)
+	}
 	runtime.KeepAlive(e)
 	return err
 }

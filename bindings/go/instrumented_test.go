@@ -1,0 +1,5 @@
+//go:build !race && !asan
+
+package slotwise_test
+
+const racing, asan = false, false

@@ -1,5 +1,0 @@
-//go:build !race
-
-package slotwise_test
-
-const racing = false

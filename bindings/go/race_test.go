@@ -1,6 +1,0 @@
-//go:build race
-
-package slotwise_test
-
-// The detector makes pools forget at random.
-const racing = true
