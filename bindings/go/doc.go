@@ -18,8 +18,8 @@
 //
 // # What is fast
 //
-// A call into C costs more than the work of placing one request. Whoever has many requests hands
-// them over in one call: [Engine.ReserveBatch] with a [Batch] that is filled once and used again,
+// A call into C costs as much as the work of placing one request. Whoever has many requests hands them
+// over in one call: [Engine.ReserveBatch] with a [Batch] that is filled once and used again,
 // [Engine.ReserveColumns] from columns of numbers, [Engine.ReserveMany] from a plain slice, and
 // [Engine.ReleaseBatch] for their tickets. None of them allocates. Whoever has the same request again
 // and again uses [Engine.Prepare]. Single calls pay where there are many workers, or many goroutines.
