@@ -46,4 +46,5 @@
 //
 // By default the package links the static library that `make lib` leaves in the repository. With the
 // build tag slotwise_pkgconfig it links the one that `make install` installed, found by pkg-config.
+// Go's build cache does not notice that a library has been built anew or has moved: build with -a then.
 package slotwise
