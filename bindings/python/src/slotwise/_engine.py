@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import _abi
-from ._arguments import MAX_U32, identifier, integer, optional_identifier, shown, text
+from ._arguments import MAX_U32, MAX_U64, identifier, integer, optional_identifier, shown, text
 from ._batch import (
     BatchResult,
     IdColumn,
@@ -26,7 +26,6 @@ from ._errors import (
     Busy,
     InvalidArgument,
     InvalidType,
-    NotHeld,
     Refused,
     SlotwiseError,
     TimedOut,
@@ -36,10 +35,11 @@ from ._errors import (
     last,
     new,
 )
+from ._library import fast
 from ._library import free as _free
 from ._library import held as _held
 from ._prepared import PreparedRequest
-from ._request import fill, policy_number
+from ._request import fill, policy_number, quick
 from ._types import (
     _SLOTS,
     Added,
@@ -68,6 +68,9 @@ from ._types import (
     WorkerInfo,
     WorkerSpec,
 )
+
+_reserve = fast(_held, "slotwise_reserve")
+_release = fast(_held, "slotwise_release")
 
 
 class _Unset:
@@ -117,10 +120,9 @@ class Reservation:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
-            self.release()
-        except NotHeld:
-            pass
+        status = _release(self.engine._handle, c_uint64(self.ticket), None)
+        if status and status != Status.NOT_HELD:
+            raise last(status)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Reservation):
@@ -179,6 +181,7 @@ class Engine:
         "__weakref__",
         "_closed",
         "_finalizer",
+        "_handle",
         "_names",
         "_removing",
         "_selectors",
@@ -215,6 +218,7 @@ class Engine:
         handle = c_uint64()
         check(_free.slotwise_engine_new(byref(config), byref(handle)))
         self.handle = handle.value
+        self._handle = c_uint64.from_param(handle.value)
         self._closed = False
         self._names: Dict[int, str] = {}
         self._selectors: Dict[Constraints, int] = {}
@@ -560,9 +564,9 @@ class Engine:
 
         Raises :class:`Busy` or :class:`Never` with the reasons where no worker took it.
         """
-        r = fill(self, Request(id, cpu, memory, gpus, selector, policy, key, hash, ahead))
+        r = quick(self, id, cpu, memory, gpus, selector, policy, key, hash, ahead)
         p = _abi.placement_t()
-        status = _held.slotwise_reserve(self.handle, byref(r), byref(p))
+        status = _reserve(self._handle, byref(r), byref(p))
         if status:
             raise last(status)
         return Reservation(id, p.ticket, p.worker, p.version, p.existing != 0, self)
@@ -628,7 +632,7 @@ class Engine:
             data = identifier("what", what)
             status = _held.slotwise_release_id(self.handle, data, len(data), byref(r))
         else:
-            status = _held.slotwise_release(self.handle, _ticket("what", what), byref(r))
+            status = _release(self._handle, c_uint64(_ticket("what", what)), byref(r))
         if status:
             raise last(status)
         return Released(r.worker, r.version, _resources(r.amount), r.credited != 0)
@@ -897,6 +901,8 @@ def _listed(name: str, values: Any) -> List[Any]:
 def _ticket(name: str, value: Any) -> int:
     if isinstance(value, Reservation):
         return value.ticket
+    if type(value) is int and 0 <= value <= MAX_U64:
+        return value
     try:
         return integer(name, value)
     except InvalidType:
