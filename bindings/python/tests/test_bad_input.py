@@ -86,6 +86,7 @@ def test_tickets(world: Engine, value: Any) -> None:
     for call in (lambda e: e.worker(value), lambda e: e.snapshot(value), lambda e: e.worker_id(value)):
         refused(world, call, "worker")
     refused(world, lambda e: e.reserve_on(value, "x", 1), "worker")
+    refused(world, lambda e: e.prepare("x", 1).release_ticket(value), "ticket")
 
 
 def test_numbers_that_were_never_given_out(world: Engine) -> None:

@@ -60,6 +60,12 @@ def test_ids_of_every_kind(many: Engine) -> None:
     ):
         result = many.reserve_many(ids, cpu=1)
         assert result.failed == 0 and many.release_many(result).released == len(result) >= 2
+    # Of one length, of several, with NULs inside and at the end, as long as can be, not ASCII.
+    for ids in (["ab", "cd"], ["a", "bcd"], ["a\0", "bc"], ["a\0b", "c\0\0"], ["a", "\0"], ["\0a", "b\0"],
+                ["x" * 64, "y" * 64], ["x" * 63, "y" * 63], ["\u00e9a", "\u00e9b"]):  # fmt: skip
+        result = many.reserve_many(ids, cpu=1)
+        assert held(many, ids) == result.tickets.tolist(), ids
+        many.release_many(result)
     result = many.reserve_many(["a", None, None], cpu=1)
     assert result.placed == 3 and many.reservation("a").ticket == result.tickets[0]
     for nothing in ([], PackedIds(b"", [0])):

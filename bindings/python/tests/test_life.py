@@ -413,7 +413,11 @@ def test_prepared_requests(one: Engine) -> None:
     with pytest.raises(s.Busy) as busy:
         anonymous.reserve()
     assert busy.value.reasons == s.Reasons(cpu=1)
-    assert one.release_many(tickets).released == 2
+    anonymous.release_ticket(tickets[0])
+    for wrong in (tickets[0], 0, 1 << 63):
+        with pytest.raises(s.NotHeld):
+            anonymous.release_ticket(wrong)
+    assert one.release_many(tickets).released == 1
     assert anonymous.copy().reserve() and "500" in repr(anonymous) and job.request.id == "job"
 
 

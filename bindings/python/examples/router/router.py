@@ -123,7 +123,7 @@ class Router:
             worker = self.workers[ref]
             await worker.run(model)
         finally:
-            self.engine.release(ticket)
+            prepared.release_ticket(ticket)
         self.latencies.append(time.monotonic() - started)
         return worker
 

@@ -172,24 +172,33 @@ class Ids:
     def _listed(self, name: str, entries: Sequence[Any]) -> None:
         self.count = len(entries)
         try:
-            # The usual: texts in ASCII of some length each. Lengths as bytes are looked through fast.
-            joined = "".join(entries)
+            # The usual: texts in ASCII, of one length. With a NUL after each, they have a fixed width if
+            # there is a NUL in every such place and nowhere else.
+            joined = "\0".join(entries) + "\0"
+            step = len(entries[0]) + 1
+            if (
+                1 < step <= _abi.MAX_ID_LENGTH
+                and joined.isascii()
+                and len(joined) == step * self.count
+                and joined[step - 1 :: step].count("\0") == joined.count("\0") == self.count
+            ):
+                self.width = step
+                self._keep(memoryview(joined.encode("ascii")))
+                return
+        except (TypeError, IndexError):
+            pass
+        try:
+            plain = "".join(entries)
             lengths = bytes(map(len, entries))
         except (TypeError, ValueError):
-            joined, lengths = "\x80", b""
-        if joined.isascii() and 0 not in lengths:
-            data = joined.encode("ascii")
-            width = lengths[0] if lengths and lengths.count(lengths[0]) == self.count else 0
-            if 0 < width <= _abi.MAX_ID_LENGTH and b"\0" not in data:
-                self.width = width
-                self._keep(memoryview(data))
-                return
+            plain, lengths = "\x80", b""
+        if plain.isascii() and 0 not in lengths:
             self.offsets = array("Q", accumulate(lengths, initial=0))
-        else:
-            each = [b"" if e is None else identifier(f"{name}[{k}]", e) for k, e in enumerate(entries)]
-            data = b"".join(each)
-            self.offsets = array("Q", accumulate(map(len, each), initial=0))
-        self._keep(memoryview(data))
+            self._keep(memoryview(plain.encode("ascii")))
+            return
+        each = [b"" if e is None else identifier(f"{name}[{k}]", e) for k, e in enumerate(entries)]
+        self.offsets = array("Q", accumulate(map(len, each), initial=0))
+        self._keep(memoryview(b"".join(each)))
 
     def _packed(self, name: str, value: PackedIds) -> None:
         data = _viewed(f"{name}.data", value.data)

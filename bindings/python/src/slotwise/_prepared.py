@@ -6,7 +6,7 @@ from ctypes import byref, c_uint64
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from . import _abi, _library
-from ._arguments import identifier
+from ._arguments import MAX_U64, identifier, integer
 from ._errors import last
 from ._request import fill
 from ._types import Request, Text
@@ -25,7 +25,7 @@ class PreparedRequest:
     ``reserve()`` returns a ticket, ``release()`` gives back what the last ``reserve()`` took. Both
     are functions that need nothing but themselves: keep them in local variables where it counts. An
     anonymous request can be reserved any number of times; keep the tickets then, and give them to
-    :meth:`Engine.release` or :meth:`Engine.release_many`.
+    ``release_ticket()`` or :meth:`Engine.release_many`.
 
     For one thread at a time: :meth:`copy` makes one for another.
     """
@@ -37,6 +37,7 @@ class PreparedRequest:
         "_placement",
         "_request",
         "release",
+        "release_ticket",
         "reserve",
         "reserve_as",
         "try_reserve",
@@ -49,6 +50,8 @@ class PreparedRequest:
     reserve_as: Callable[[Text], int]
     #: Gives back what the last successful reserve took, or raises why not.
     release: Callable[[], None]
+    #: Gives back what a ticket holds, or raises why not; as :meth:`Engine.release`, and says no more.
+    release_ticket: Callable[[int], None]
 
     def __init__(self, engine: Engine, request: Request) -> None:
         self._engine, self._request = engine, request
@@ -88,6 +91,14 @@ class PreparedRequest:
             if status:
                 raise last(status)
 
+        def release_ticket(ticket: int, _keep: Any = engine) -> None:
+            if type(ticket) is not int or not 0 <= ticket <= MAX_U64:
+                ticket = integer("ticket", ticket)
+            status = back(handle, c_uint64(ticket), None)
+            if status:
+                raise last(status)
+
+        self.release_ticket = release_ticket
         self.reserve, self.try_reserve = reserve, try_reserve
         self.reserve_as, self.release = reserve_as, release
 
