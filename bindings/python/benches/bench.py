@@ -270,7 +270,8 @@ def main() -> int:
             20_000,
         )
     for count in (1, 2, 4, 8):
-        work = threaded(lambda _: batch(shared, None), count)
+        # Ids of their own: requests without one all start at the first worker.
+        work = threaded(lambda k: batch(shared, [f"job-{k}-{j:04}" for j in range(BATCH)]), count)
         rows[f"{count} threads, batches of 1,000"] = (work, 800_000)
     eight = Pure(20)
     rows["8 threads: lock, list, dict"] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import slotwise
@@ -12,7 +13,7 @@ where = Path(slotwise.__file__).resolve()
 assert str(where).startswith(str(Path(sys.argv[1]).resolve())), where
 assert Path(_library.free._name).parent == where.parent, _library.free._name
 assert where.with_name("py.typed").exists()
-assert slotwise.library_version() == slotwise.__version__
+assert slotwise.library_version() == slotwise.__version__ == metadata.version("slotwise")
 
 with slotwise.Engine() as engine:
     engine.add_workers([slotwise.WorkerSpec(f"node-{k}", 16_000, 65_536) for k in range(20)])

@@ -122,6 +122,12 @@ def test_a_batch_runs_again_and_again(many: Engine) -> None:
     with pytest.raises(BufferError):
         batch.tickets.obj.append(1)  # type: ignore[attr-defined]
     assert "8 ok" in repr(batch)
+    memory = batch.tickets.obj  # type: ignore[attr-defined]
+    batch.tickets.release()  # type: ignore[attr-defined]
+    with pytest.raises(BufferError):
+        memory.append(1)
+    del memory
+    assert batch.run() == 8 and batch.release() == 8
 
 
 def test_columns_and_requests_are_the_same(many: Engine) -> None:

@@ -443,3 +443,23 @@ def test_values_have_no_dict_where_the_version_allows() -> None:
             assert hasattr(kind, "__slots__") and "__dict__" not in dir(kind)
     with pytest.raises(dataclasses.FrozenInstanceError):
         Resources().cpu = 1  # type: ignore[misc]
+
+
+def test_errors_cross_to_other_processes(one: Engine) -> None:
+    one.reserve("r", 900)
+    calls = (
+        lambda: one.reserve("x", 500),
+        lambda: one.reserve("x", -1),
+        lambda: one.reserve(5, 1),  # type: ignore[arg-type]
+        lambda: one.reserve("x", 1 << 40),
+        lambda: one.reserve_on("w", "x", 1, expected=7),
+        lambda: one.reserve_wait("x", 500, timeout=0),
+        lambda: one.resize("r", 1100),
+        lambda: one.find("v"),
+    )
+    for call in calls:
+        with pytest.raises(s.SlotwiseError) as error:
+            call()  # type: ignore[no-untyped-call]
+        again = pickle.loads(pickle.dumps(error.value))
+        assert type(again) is type(error.value) and str(again) == str(error.value)
+        assert again.__dict__ == error.value.__dict__ and again.args == error.value.args

@@ -223,13 +223,13 @@ class Ids:
         self.address, self.keep = address(held), held
 
 
-def output(count: int, code: str, native: bool) -> Tuple[Any, int]:
-    """A column to be written, and where it lies: of numpy where the caller's columns are."""
+def output(count: int, code: str, native: bool) -> Tuple[Any, int, Any]:
+    """A column to be written, of numpy where the caller's are; where it lies, and what keeps it there."""
     if native:
         import numpy
 
         column: Any = numpy.zeros(count or 1, dtype={"Q": "u8", "i": "i4"}[code])
-        return column[:count], int(column.__array_interface__["data"][0])
+        return column[:count], int(column.__array_interface__["data"][0]), column
     memory = array(code, bytes((count or 1) * (8 if code == "Q" else 4)))
-    # As a view, so that it cannot grow and move.
-    return memoryview(memory)[:count], memory.buffer_info()[0]
+    # A view of its own, so that it cannot grow and move whatever is done with the other.
+    return memoryview(memory)[:count], memory.buffer_info()[0], memoryview(memory)

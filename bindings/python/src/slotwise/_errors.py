@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ctypes import byref, create_string_buffer, sizeof
-from typing import Dict, Optional, Type
+from typing import Any, Dict, Optional, Tuple, Type
 
 from . import _abi, _library
 from ._types import Dimension, Reasons, Resources, State, Status
@@ -24,6 +24,17 @@ class SlotwiseError(Exception):
     def _details(self, error: _abi.error_t) -> None:
         self.given = error.given
         self.limit = error.limit
+
+    def __reduce__(self) -> Any:
+        # So that it can cross to another process.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: Type[SlotwiseError], args: Tuple[Any, ...], details: Dict[str, Any]) -> SlotwiseError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(details)
+    return error
 
 
 class Refused(SlotwiseError):
