@@ -23,6 +23,18 @@ def integer(name: str, value: Any, low: int = 0, high: int = MAX_U64) -> int:
     return int(value)
 
 
+def flag(name: str, value: Any, bit: int = 1) -> int:
+    """The bit where it is true, 0 where it is not."""
+    if value is False:
+        return 0
+    if value is True:
+        return bit
+    try:
+        return bit if value else 0
+    except (TypeError, ValueError):
+        raise InvalidType(name, f"True or False, not {type(value).__name__}") from None
+
+
 def text(name: str, value: Any, most: int = _abi.MAX_NAME_LENGTH) -> bytes:
     """A text as bytes: UTF-8, or as it is."""
     if isinstance(value, str):

@@ -7,7 +7,7 @@ from ctypes import addressof, byref, c_size_t, c_uint64, c_void_p, pointer, size
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 from . import _abi, _library
-from ._arguments import integer, optional_identifier
+from ._arguments import flag, integer, optional_identifier
 from ._columns import Column, Ids, Input, PackedIds, output
 from ._errors import InvalidArgument, InvalidType, SlotwiseError, last, new
 from ._request import fill
@@ -159,7 +159,7 @@ class ReserveBatch(BatchResult):
     ) -> None:
         columns = _abi.columns_t(
             size=sizeof(_abi.columns_t),
-            mode=_abi.ALL_OR_NOTHING if all_or_nothing else _abi.INDEPENDENT,
+            mode=flag("all_or_nothing", all_or_nothing, _abi.ALL_OR_NOTHING),
         )
         request = Request(None, policy=policy, key=key, ahead=ahead)
         keep: Dict[str, Any] = {}

@@ -40,7 +40,10 @@ class PackedIds:
         self.offsets = offsets
 
     def __repr__(self) -> str:
-        return f"PackedIds({len(self.data)} bytes, {len(self.offsets) - 1} ids)"
+        try:
+            return f"<PackedIds of {len(self.offsets) - 1} in {len(self.data)} bytes>"
+        except TypeError:
+            return f"<PackedIds of {self.offsets!r} in {self.data!r}>"
 
 
 class _PyBuffer(ctypes.Structure):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import _abi
-from ._arguments import MAX_U32, MAX_U64, identifier, integer, optional_identifier, shown, text
+from ._arguments import MAX_U32, MAX_U64, flag, identifier, integer, optional_identifier, shown, text
 from ._batch import (
     BatchResult,
     IdColumn,
@@ -212,8 +212,9 @@ class Engine:
             if value is not None:
                 setattr(config, name, integer(name, value))
         config.policy = policy_number(policy)
-        config.flags = (0 if gpu_separation else _abi.NO_GPU_SEPARATION) | (
-            0 if count_reasons else _abi.NO_REASONS
+        config.flags = (_abi.NO_GPU_SEPARATION | _abi.NO_REASONS) ^ (
+            flag("gpu_separation", gpu_separation, _abi.NO_GPU_SEPARATION)
+            | flag("count_reasons", count_reasons, _abi.NO_REASONS)
         )
         handle = c_uint64()
         check(_free.slotwise_engine_new(byref(config), byref(handle)))
@@ -415,6 +416,8 @@ class Engine:
 
     def worker_id(self, worker: int) -> str:
         """The host's name of a worker."""
+        if type(worker) is not int:
+            worker = integer("worker", worker)
         name = self._names.get(worker)
         if name is None:
             worker = integer("worker", worker)
@@ -531,7 +534,7 @@ class Engine:
             raise InvalidType("constraints", f"Constraints or their fields, not {type(constraints).__name__}")
         try:
             known = self._selectors.get(constraints)
-        except TypeError:
+        except (TypeError, ValueError):
             known = None  # something in there is no text, which is told below
         if known is not None and not self._closed:
             return known
@@ -805,7 +808,7 @@ class Engine:
         reasons = (_abi.reasons_t * max(count, 1))()
         c = _abi.batch_t(
             size=sizeof(_abi.batch_t),
-            mode=_abi.ALL_OR_NOTHING if all_or_nothing else _abi.INDEPENDENT,
+            mode=flag("all_or_nothing", all_or_nothing, _abi.ALL_OR_NOTHING),
             requests=filled,
             count=count,
             placements=placements,
@@ -894,7 +897,7 @@ def _listed(name: str, values: Any) -> List[Any]:
         raise InvalidType(name, f"a sequence, not {type(values).__name__}")
     try:
         return list(values)
-    except TypeError:
+    except (TypeError, NotImplementedError):
         raise InvalidType(name, f"a sequence, not {type(values).__name__}") from None
 
 
@@ -933,9 +936,9 @@ def _spec(name: str, spec: WorkerSpec, into: Any = None) -> _abi.worker_spec_t:
     c: _abi.worker_spec_t = _abi.worker_spec_t() if into is None else into
     c.size = sizeof(_abi.worker_spec_t)
     c.flags = (
-        (_abi.REQUIRES_SELECTOR if spec.requires_selector else 0)
-        | (_abi.PREEMPTABLE if spec.preemptable else 0)
-        | (_abi.PENDING if spec.pending else 0)
+        flag(f"{name}requires_selector", spec.requires_selector, _abi.REQUIRES_SELECTOR)
+        | flag(f"{name}preemptable", spec.preemptable, _abi.PREEMPTABLE)
+        | flag(f"{name}pending", spec.pending, _abi.PENDING)
     )
     data = identifier(f"{name}id", spec.id)
     c.id.data, c.id.length = data, len(data)
@@ -970,7 +973,7 @@ def _texts(name: str, values: Sequence[Text]) -> Any:
 
 def _constraints(constraints: Constraints) -> _abi.constraints_t:
     c = _abi.constraints_t(size=sizeof(_abi.constraints_t))
-    c.flags = _abi.ACCEPT_PREEMPTABLE if constraints.accept_preemptable else 0
+    c.flags = flag("accept_preemptable", constraints.accept_preemptable, _abi.ACCEPT_PREEMPTABLE)
     _put(c.machine, "machine", constraints.machine)
     _put(c.tenant, "tenant", constraints.tenant)
     c.pools, c.pool_count = _texts("pools", constraints.pools), len(constraints.pools)

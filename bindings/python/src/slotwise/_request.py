@@ -6,7 +6,7 @@ from ctypes import sizeof
 from typing import TYPE_CHECKING, Any
 
 from . import _abi
-from ._arguments import MAX_U32, MAX_U64, identifier, integer, text
+from ._arguments import MAX_U32, MAX_U64, flag, identifier, integer, text
 from ._errors import InvalidArgument, InvalidType
 from ._types import Constraints, Policy, Request
 
@@ -46,7 +46,7 @@ def quick(
         and policy is Policy.DEFAULT
         and key is None
         and hash is None
-        and not ahead
+        and ahead is False
         and id.isascii()
         and 0 < len(id) <= _abi.MAX_ID_LENGTH
         and 0 <= cpu <= MAX_U64
@@ -77,7 +77,7 @@ def fill(engine: Engine, request: Request, into: Any = None, name: str = "") -> 
         r.selector = integer(f"{name}selector", selector, 0, MAX_U32)
     if request.policy is not Policy.DEFAULT:
         r.policy = policy_number(request.policy)
-    flags = _abi.AHEAD if request.ahead else 0
+    flags = flag(f"{name}ahead", request.ahead, _abi.AHEAD)
     if request.hash is not None:
         if request.key is not None:
             raise InvalidArgument(f"{name}hash", "excludes a key")

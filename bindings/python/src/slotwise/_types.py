@@ -214,7 +214,7 @@ class Constraints:
         pairs: Any = self.labels.items() if isinstance(self.labels, Mapping) else self.labels
         try:
             labels = tuple((key, _texts("labels", values)) for key, values in pairs)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, NotImplementedError):
             from ._errors import InvalidType
 
             raise InvalidType("labels", f"a mapping of texts to texts, not {self.labels!r}") from None
@@ -226,7 +226,7 @@ def _texts(name: str, values: Any) -> Tuple[Text, ...]:
         return (values,)
     try:
         return tuple(values)
-    except TypeError:
+    except (TypeError, NotImplementedError):
         from ._errors import InvalidType
 
         raise InvalidType(name, f"texts, not {type(values).__name__}") from None
