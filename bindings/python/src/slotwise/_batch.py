@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from ctypes import addressof, byref, c_size_t, c_uint64, c_void_p, pointer, sizeof
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Optional, Sequence, Tuple, Union
 
 from . import _abi, _library
 from ._arguments import flag, integer, optional_identifier
-from ._columns import Column, Ids, Input, PackedIds, output
+from ._columns import Column, Ids, Input, PackedIds, outputs
 from ._errors import InvalidArgument, InvalidType, SlotwiseError, last, new
 from ._request import fill
 from ._types import Constraints, Policy, Request, Status, Text
@@ -185,17 +185,15 @@ class ReserveBatch(BatchResult):
         keep["common"] = common = fill(engine, request)
         columns.common = pointer(common)
         native = any(column.native for column in keep.values() if column is not common)
-        owners: List[Any] = []
-        for name, code in (("tickets", "Q"), ("workers", "Q"), ("versions", "Q"), ("statuses", "i")):
-            column, at, owner = output(columns.count, code, native)
-            setattr(self, name, column)
-            setattr(columns, name, at)
-            owners.append(owner)
+        n = columns.count
+        (self.tickets, self.workers, self.versions, self.statuses), at, owner = outputs(n, native)
+        columns.tickets, columns.workers, columns.versions = at, at + 8 * n, at + 16 * n
+        columns.statuses = at + 24 * n
         own_id = optional_identifier("batch_id", batch_id)
         if own_id is not None:
             columns.batch_id, columns.batch_id_length = own_id, len(own_id)
         self._done = _abi.batch_done_t(failed=columns.count)
-        self.run, self.release = _calls(engine, columns, self._done, (keep, owners))
+        self.run, self.release = _calls(engine, columns, self._done, (keep, owner))
 
 
 def _calls(
@@ -249,10 +247,15 @@ def release_columns(engine: Engine, tickets: Any) -> ReleaseResult:
     if isinstance(tickets, (list, tuple)):
         tickets = [getattr(ticket, "ticket", ticket) for ticket in tickets]
     column = _input("tickets", tickets, 8)
-    statuses, at, _owner = output(column.count, "i", column.native)
+    (_, _, _, statuses), at, _owner = outputs(column.count, column.native)
     released = c_size_t()
     status = _library.free.slotwise_release_batch(
-        engine.handle, column.address or addressof(_nothing), column.count, at, None, byref(released)
+        engine.handle,
+        column.address or addressof(_nothing),
+        column.count,
+        at + 24 * column.count,
+        None,
+        byref(released),
     )
     if status:
         raise last(status)

@@ -107,7 +107,7 @@ class Input:
             self.native = False
             return
         view = _viewed(name, value)
-        self.native = view is not None and hasattr(value, "__array_interface__")
+        self.native = view is not None and hasattr(type(value), "__array_interface__")
         if view is None:
             view = memoryview(_numbers(name, value, size))
         elif not _integers(view.format, view.itemsize, size):
@@ -148,7 +148,7 @@ class Ids:
     def __init__(self, name: str, value: Any) -> None:
         self.offsets: Optional[array[int]] = None
         self.width = 0
-        self.native = hasattr(value, "__array_interface__")
+        self.native = hasattr(type(value), "__array_interface__")
         if isinstance(value, PackedIds):
             self._packed(name, value)
             return
@@ -226,13 +226,23 @@ class Ids:
         self.address, self.keep = address(held), held
 
 
-def output(count: int, code: str, native: bool) -> Tuple[Any, int, Any]:
-    """A column to be written, of numpy where the caller's are; where it lies, and what keeps it there."""
+def outputs(count: int, native: bool) -> Tuple[Tuple[Any, Any, Any, Any], int, Any]:
+    """
+    Three columns of 64 bits and one of 32, one after the other, to be written: of numpy where the
+    caller's are. With them, where they lie, and what keeps them there.
+    """
+    size = 3 * count + count // 2 + 1
     if native:
         import numpy
 
-        column: Any = numpy.zeros(count or 1, dtype={"Q": "u8", "i": "i4"}[code])
-        return column[:count], int(column.__array_interface__["data"][0]), column
-    memory = array(code, bytes((count or 1) * (8 if code == "Q" else 4)))
-    # A view of its own, so that it cannot grow and move whatever is done with the other.
-    return memoryview(memory)[:count], memory.buffer_info()[0], memoryview(memory)
+        block: Any = numpy.zeros(size, "u8")
+        statuses = block[3 * count :].view("i4")[:count]
+        owner: Any = ctypes.c_char.from_buffer(block)
+        at = ctypes.addressof(owner)
+    else:
+        memory = array("Q", bytes(8 * size))
+        # A view of its own, so that it cannot grow and move whatever is done with the others.
+        block = owner = memoryview(memory)
+        statuses = block[3 * count :].cast("B").cast("i")[:count]
+        at = memory.buffer_info()[0]
+    return (block[:count], block[count : 2 * count], block[2 * count : 3 * count], statuses), at, owner
