@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator, Tuple
 import pytest
 
 import slotwise as s
-from slotwise import Constraints, Engine, Group, PackedIds, Request, Resources, Step, WorkerSpec
+from slotwise import Engine, Group, PackedIds, Request, Resources, Step, WorkerSpec
 
 try:
     import numpy
@@ -172,8 +172,6 @@ def test_what_else_is_of_a_wrong_kind(world: Engine) -> None:
         ("hash", lambda e: e.reserve("x", 1, hash=-1)),
         ("expected", lambda e: e.reserve_on("w", "x", 1, expected=-1)),
         ("constraints", lambda e: e.selector(anything)),
-        ("constraints", lambda e: e.selector(color="red")),
-        ("constraints", lambda e: e.selector(Constraints(), pools=["p"])),
         ("pools", lambda e: e.selector(pools=1)),
         ("labels", lambda e: e.selector(labels=7)),
         ("labels", lambda e: e.add_worker("x", 1, 1, labels=[("a", "b")])),
@@ -181,7 +179,6 @@ def test_what_else_is_of_a_wrong_kind(world: Engine) -> None:
         ("tier", lambda e: e.add_worker("x", 1, 1, tier=256)),
         ("set_aside", lambda e: e.add_worker("x", 1, 1, set_aside=(1, 1, 0))),
         ("total", lambda e: e.update_worker("w", total=5)),
-        ("spec", lambda e: e.add_worker("x", 1, 1, colour="red")),
         ("specs", lambda e: e.add_workers(5)),
         ("specs[0]", lambda e: e.add_workers([{"id": "x"}])),
         ("requests", lambda e: e.reserve_batch(None)),

@@ -50,6 +50,7 @@ from ._types import (
     Dimension,
     Group,
     Imbalance,
+    Labels,
     Lost,
     Planned,
     Policy,
@@ -81,6 +82,8 @@ class _Unset:
 
 
 UNSET: Any = _Unset()
+_NOTHING = Resources()
+_NO_LABELS: Mapping[Text, Text] = {}
 
 
 @dataclass(eq=False, **_SLOTS)
@@ -275,17 +278,33 @@ class Engine:
     # ---- workers
 
     def add_worker(
-        self, spec: Union[WorkerSpec, Text], cpu: int = 0, memory: int = 0, gpus: int = 0, **more: Any
+        self,
+        spec: Union[WorkerSpec, Text],
+        cpu: int = 0,
+        memory: int = 0,
+        gpus: int = 0,
+        *,
+        set_aside: Resources = _NOTHING,
+        priority: int = 0,
+        tier: int = 0,
+        pool: Optional[Text] = None,
+        gpu_type: Optional[Text] = None,
+        tenant: Optional[Text] = None,
+        machine: Optional[Text] = None,
+        labels: Mapping[Text, Text] = _NO_LABELS,
+        requires_selector: bool = False,
+        preemptable: bool = False,
+        pending: bool = False,
     ) -> int:
         """
-        Registers a worker, given as a :class:`WorkerSpec` or by the same fields. Returns the engine's
-        name for it.
+        Registers a worker, given as a :class:`WorkerSpec` alone or by its fields, the id first.
+        Returns the engine's name for it.
         """
         if not isinstance(spec, WorkerSpec):
-            try:
-                spec = WorkerSpec(spec, cpu, memory, gpus, **more)
-            except TypeError as error:
-                raise InvalidType("spec", f"the fields of a WorkerSpec: {error}") from None
+            spec = WorkerSpec(
+                spec, cpu, memory, gpus, set_aside, priority, tier, pool, gpu_type, tenant, machine,
+                labels, requires_selector, preemptable, pending,
+            )  # fmt: skip
         c = _spec("", spec)
         worker = c_uint64()
         check(_free.slotwise_worker_add(self.handle, byref(c), byref(worker)))
@@ -518,20 +537,25 @@ class Engine:
 
     # ---- one request
 
-    def selector(self, constraints: Optional[Constraints] = None, **fields: Any) -> int:
+    def selector(
+        self,
+        constraints: Optional[Constraints] = None,
+        *,
+        pools: Union[Text, Sequence[Text]] = (),
+        gpu_types: Union[Text, Sequence[Text]] = (),
+        labels: Labels = (),
+        machine: Optional[Text] = None,
+        tenant: Optional[Text] = None,
+        accept_preemptable: bool = False,
+    ) -> int:
         """
         Compiles constraints, given as such or by the same fields, into a number that is valid for
         the engine's life. The same constraints always give the same one.
         """
         if constraints is None:
-            try:
-                constraints = Constraints(**fields)
-            except TypeError as error:
-                if isinstance(error, SlotwiseError):
-                    raise
-                raise InvalidType("constraints", f"the fields of Constraints: {error}") from None
-        elif not isinstance(constraints, Constraints) or fields:
-            raise InvalidType("constraints", f"Constraints or their fields, not {type(constraints).__name__}")
+            constraints = Constraints(pools, gpu_types, labels, machine, tenant, accept_preemptable)
+        elif not isinstance(constraints, Constraints):
+            raise InvalidType("constraints", f"Constraints, not {type(constraints).__name__}")
         try:
             known = self._selectors.get(constraints)
         except (TypeError, ValueError):
@@ -667,8 +691,12 @@ class Engine:
         memory: int = 0,
         gpus: int = 0,
         *,
+        selector: Union[int, Constraints] = 0,
+        policy: Policy = Policy.DEFAULT,
+        key: Optional[Text] = None,
+        hash: Optional[int] = None,
+        ahead: bool = False,
         timeout: Optional[float] = None,
-        **more: Any,
     ) -> Reservation:
         """
         As :meth:`reserve`; while it is busy, waits and asks again, at ever longer intervals up to
@@ -676,7 +704,10 @@ class Engine:
         """
         for pause in _pauses(timeout):
             try:
-                return self.reserve(id, cpu, memory, gpus, **more)
+                return self.reserve(
+                    id, cpu, memory, gpus,
+                    selector=selector, policy=policy, key=key, hash=hash, ahead=ahead,
+                )  # fmt: skip
             except (Busy, TryAgain) as error:
                 delay = pause(error)
             time.sleep(delay)
@@ -689,13 +720,20 @@ class Engine:
         memory: int = 0,
         gpus: int = 0,
         *,
+        selector: Union[int, Constraints] = 0,
+        policy: Policy = Policy.DEFAULT,
+        key: Optional[Text] = None,
+        hash: Optional[int] = None,
+        ahead: bool = False,
         timeout: Optional[float] = None,
-        **more: Any,
     ) -> Reservation:
         """As :meth:`reserve_wait`, without blocking the event loop."""
         for pause in _pauses(timeout):
             try:
-                return self.reserve(id, cpu, memory, gpus, **more)
+                return self.reserve(
+                    id, cpu, memory, gpus,
+                    selector=selector, policy=policy, key=key, hash=hash, ahead=ahead,
+                )  # fmt: skip
             except (Busy, TryAgain) as error:
                 delay = pause(error)
             await asyncio.sleep(delay)
@@ -734,9 +772,26 @@ class Engine:
         del arguments["self"]
         return reserve_columns(self, arguments)
 
-    def batch(self, ids: IdColumn = None, cpu: Numbers = 0, memory: Numbers = 0, **more: Any) -> ReserveBatch:
+    def batch(
+        self,
+        ids: IdColumn = None,
+        cpu: Numbers = 0,
+        memory: Numbers = 0,
+        gpus: Numbers = 0,
+        *,
+        selector: Union[Constraints, Numbers] = 0,
+        hashes: Optional[Numbers] = None,
+        policy: Policy = Policy.DEFAULT,
+        key: Optional[Text] = None,
+        ahead: bool = False,
+        all_or_nothing: bool = False,
+        batch_id: Optional[Text] = None,
+        count: Optional[int] = None,
+    ) -> ReserveBatch:
         """Prebuilt columns that are reserved again and again; arguments as :meth:`reserve_many`."""
-        return ReserveBatch(self, ids, cpu, memory, **more)
+        arguments = dict(locals())
+        del arguments["self"]
+        return ReserveBatch(self, **arguments)
 
     def release_many(self, tickets: Union[BatchResult, Sequence[Any], Any]) -> ReleaseResult:
         """
@@ -963,7 +1018,7 @@ def _spec(name: str, spec: WorkerSpec, into: Any = None) -> _abi.worker_spec_t:
     return c
 
 
-def _texts(name: str, values: Sequence[Text]) -> Any:
+def _texts(name: str, values: Any) -> Any:
     c = (_abi.text_t * max(len(values), 1))()
     for k, value in enumerate(values):
         data = text(f"{name}[{k}]", value)

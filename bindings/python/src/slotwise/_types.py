@@ -182,7 +182,7 @@ class WorkerSpec:
 
 
 _Values = Union[Text, Sequence[Text]]
-_Labels = Union[Mapping[Text, _Values], Sequence[Tuple[Text, Sequence[Text]]]]
+Labels = Union[Mapping[Text, _Values], Sequence[Tuple[Text, Sequence[Text]]]]
 
 
 @dataclass(frozen=True, **_SLOTS)
@@ -195,11 +195,11 @@ class Constraints:
     """
 
     #: Only workers of these pools, those of an earlier one first.
-    pools: Sequence[Text] = ()
+    pools: Union[Text, Sequence[Text]] = ()
     #: GPUs of these types, the preferred ones first.
-    gpu_types: Sequence[Text] = ()
+    gpu_types: Union[Text, Sequence[Text]] = ()
     #: Only workers with all of these labels, each with one of its values.
-    labels: _Labels = ()
+    labels: Labels = ()
     #: Only workers on this machine; the pool rule does not apply.
     machine: Optional[Text] = None
     #: Workers of this tenant beside the shared ones.
@@ -208,7 +208,10 @@ class Constraints:
     accept_preemptable: bool = False
 
     def __post_init__(self) -> None:
+        from ._arguments import flag
+
         set_ = object.__setattr__
+        set_(self, "accept_preemptable", flag("accept_preemptable", self.accept_preemptable) != 0)
         set_(self, "pools", _texts("pools", self.pools))
         set_(self, "gpu_types", _texts("gpu_types", self.gpu_types))
         pairs: Any = self.labels.items() if isinstance(self.labels, Mapping) else self.labels
