@@ -132,14 +132,13 @@ class VersionConflict(SlotwiseError):
 
     #: The worker's version now.
     version: int = 0
-    #: What is free there now.
+    #: What is free there now; 0 also where that is less than nothing.
     free: Resources = Resources()
     state: Optional[State] = None
 
     def _details(self, error: _abi.error_t) -> None:
         self.version = error.version
-        # Free may be less than nothing; the structure has it in fields without a sign.
-        self.free = Resources(*(_signed(v) for v in (error.cpu, error.memory, error.gpus)))
+        self.free = Resources(error.cpu, error.memory, error.gpus)
         self.state = State(error.state) if error.state else None
 
 
@@ -217,10 +216,6 @@ _BY_STATUS: Dict[int, Type[SlotwiseError]] = {
     Status.PROCESSOR: Unsupported,
     Status.PANIC: InternalError,
 }
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value
 
 
 def new(status: int, text: Optional[str] = None) -> SlotwiseError:
