@@ -241,7 +241,7 @@ fn reserve(error: &ReserveError) -> slotwise_error_t {
         ReserveError::UnknownWorker => status(SLOTWISE_UNKNOWN_WORKER),
         ReserveError::VersionConflict { version, free, state } => {
             let error = status(SLOTWISE_VERSION_CONFLICT);
-            with_amounts(slotwise_error_t { version, state: state as u32, ..error }, free)
+            with_amounts(slotwise_error_t { version, state: state_number(state), ..error }, free)
         }
         ReserveError::LedgerFull { limit } => out_of_range(SLOTWISE_LEDGER_FULL, 0, limit as u64),
         ReserveError::Contended => status(SLOTWISE_CONTENDED),
@@ -274,7 +274,7 @@ fn resize(error: &ResizeError) -> slotwise_error_t {
             with_amounts(slotwise_error_t { dimension, ..status(SLOTWISE_SHORT) }, missing)
         }
         ResizeError::State { state } => {
-            slotwise_error_t { state: state as u32, ..status(SLOTWISE_STATE) }
+            slotwise_error_t { state: state_number(state), ..status(SLOTWISE_STATE) }
         }
         ResizeError::Lost => status(SLOTWISE_LOST),
         ResizeError::Contended => status(SLOTWISE_CONTENDED),

@@ -8,6 +8,7 @@ use super::handle::{self, slotwise_engine_t};
 use super::status::*;
 use crate::placement::{Free, Resources};
 use crate::registry::WorkerError;
+use crate::slots::State;
 use crate::{Engine, Name, WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate};
 
 /// The engine's name for one registration of a worker: the index of its slot (from 0) in the lower
@@ -82,6 +83,14 @@ pub const SLOTWISE_STATE_READY: u32 = 2;
 pub const SLOTWISE_STATE_CORDONED: u32 = 3;
 /// Takes nothing new and is being emptied.
 pub const SLOTWISE_STATE_DRAINING: u32 = 4;
+
+// Callers are compiled against these; the engine's own numbers must not drift from them.
+const _: () = assert!(
+    State::Pending as u32 == SLOTWISE_STATE_PENDING
+        && State::Ready as u32 == SLOTWISE_STATE_READY
+        && State::Cordoned as u32 == SLOTWISE_STATE_CORDONED
+        && State::Draining as u32 == SLOTWISE_STATE_DRAINING
+);
 
 /// A label of a worker.
 #[repr(C)]
