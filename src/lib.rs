@@ -50,9 +50,11 @@ mod slots;
 mod sync;
 
 pub use engine::{
-    Affinity, Audit, BatchMode, Config, ConfigError, Eligible, Engine, Foreseen, Group, GroupDone,
-    GroupError, GroupOp, Imbalance, Lost, PROBE_BUCKETS, Reasons, Refusal, ReleaseError, Released,
-    Request, Reservation, ReserveError, ResizeError, Resized, Snapshot, Stats, Verdict,
+    Account, Affinity, Audit, BatchMode, ClockWentBack, Config, ConfigError, ConfirmError,
+    Eligible, Engine, Expired, Foreseen, Group, GroupDone, GroupError, GroupOp, HandOff, Imbalance,
+    Limit, Lost, LostWorker, MAX_LIMITS, PROBE_BUCKETS, Preemption, Quota, Reasons, Refusal,
+    ReleaseError, Released, Request, Reservation, ReserveError, ResizeError, Resized, Scope,
+    Snapshot, SpreadGroup, Stats, Terms, TermsError, Ticked, Usage, Verdict, Victim,
 };
 pub use ledger::{MAX_ID_LEN, Ticket};
 pub use placement::{Dimension, Free, Policy, Resources, UnknownPolicy};

@@ -23,6 +23,19 @@ pub(crate) use facade::*;
 // one is checked by stress and by the model test on the real CPU.
 pub(crate) use portable_atomic::AtomicU128;
 
+/// Two words that change as one where they can, narrower ones under loom.
+#[cfg(not(all(slotwise_loom, test)))]
+mod wide {
+    pub(crate) type WideBits = u128;
+    pub(crate) type WideCell = super::AtomicU128;
+}
+#[cfg(all(slotwise_loom, test))]
+mod wide {
+    pub(crate) type WideBits = u64;
+    pub(crate) type WideCell = super::AtomicU64;
+}
+pub(crate) use wide::{WideBits, WideCell};
+
 use once_cell::race::OnceBox;
 
 /// The fence between "I have written mine" and "now I read yours", which two threads must both
@@ -151,6 +164,18 @@ pub(crate) enum Bug {
     RaiseStopsEarly,
     /// A worker is entered at a place after its word was read for the hints there.
     LookBeforeSitting,
+    /// An account is charged with a store, not a compare-and-swap.
+    ChargeWithoutCas,
+    /// A member of a group is counted with a store, not a compare-and-swap.
+    CountWithoutCas,
+    /// A group's last member in a place leaves its count open to others while it is taken away.
+    LastOneDoesNotSeal,
+    /// An armed record's note is cleared after its deadline was read.
+    NoteClearedLate,
+    /// A reservation is confirmed with a store, not a compare-and-swap.
+    ConfirmWithoutCas,
+    /// A worker's expiry does not ask whether it has been heard of meanwhile.
+    ExpireWithoutCas,
 }
 
 #[cfg(not(all(slotwise_loom, test)))]
@@ -212,6 +237,18 @@ pub(crate) enum Stop {
     Pledged,
     /// The slot of a resized reservation is changed, and its record not.
     Resized,
+    /// A provisional reservation is found due, and is not ended yet.
+    Due,
+    /// An account is charged, and nothing is taken yet.
+    Charged,
+    /// A reservation is counted under its limits, and nothing is taken yet.
+    Counted,
+    /// A slot is credited, and neither its account nor its counts are.
+    Settling,
+    /// A worker's lease is over, and it is not removed yet.
+    Expired,
+    /// What a claim's victims hold is promised, and they are not told yet.
+    Claimed,
 }
 
 #[cfg(any(not(test), slotwise_loom))]

@@ -147,7 +147,7 @@ mod tests {
         engine.ledger.pledge(placed.ticket).unwrap();
         assert_eq!(engine.remove_worker(b"a").unwrap(), []);
         engine.add_worker(WorkerSpec::new("a", all)).unwrap();
-        let kept = engine.ledger.unpledge(placed.ticket, || {
+        let kept = engine.ledger.unpledge(placed.ticket, false, || {
             let audit = engine.audit();
             assert!(audit.is_ok() && audit.unsettled == 0, "{audit:?}");
             engine.gone(placed.worker)

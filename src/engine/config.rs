@@ -18,6 +18,10 @@ pub struct Config {
     pub max_selectors: usize,
     /// How many of the last batch ids are remembered for replay: 1 to 1,048,576. Default 4,096.
     pub max_batches: usize,
+    /// Most accounts: 1 to 16,777,216. Default 65,536.
+    pub max_accounts: usize,
+    /// Most spread groups: 1 to 16,777,216. Default 65,536.
+    pub max_groups: usize,
     /// Used where a request names no policy. Default [`Policy::Affinity`].
     pub policy: Policy,
     /// Keep requests without GPUs off GPU workers. Default true.
@@ -35,6 +39,8 @@ impl Default for Config {
             max_reservations: 1 << 20,
             max_selectors: 1 << 16,
             max_batches: 1 << 12,
+            max_accounts: 1 << 16,
+            max_groups: 1 << 16,
             policy: Policy::Affinity,
             gpu_separation: true,
             count_reasons: true,
@@ -71,6 +77,8 @@ impl Config {
             ("max_reservations", self.max_reservations, 1 << 27),
             ("max_selectors", self.max_selectors, 1 << 20),
             ("max_batches", self.max_batches, 1 << 20),
+            ("max_accounts", self.max_accounts, 1 << 24),
+            ("max_groups", self.max_groups, 1 << 24),
         ] {
             if given == 0 || given > limit {
                 return Err(ConfigError { field, given, limit });

@@ -29,6 +29,9 @@ pub(super) struct Counters {
     pub(super) never: Counter,
     pub(super) released: Counter,
     pub(super) resized: Counter,
+    pub(super) confirmed: Counter,
+    pub(super) expired: Counter,
+    pub(super) preempted: Counter,
     pub(super) cas_retries: Counter,
     pub(super) version_conflicts: Counter,
     pub(super) gang_rollbacks: Counter,
@@ -63,6 +66,9 @@ impl Counters {
         sum.never += self.never.get();
         sum.released += self.released.get();
         sum.resized += self.resized.get();
+        sum.confirmed += self.confirmed.get();
+        sum.expired += self.expired.get();
+        sum.preempted += self.preempted.get();
         sum.cas_retries += self.cas_retries.get();
         sum.version_conflicts += self.version_conflicts.get();
         sum.gang_rollbacks += self.gang_rollbacks.get();

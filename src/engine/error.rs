@@ -38,6 +38,9 @@ pub struct Reasons {
     pub memory: u32,
     /// Ready with enough CPU and memory, but short of GPUs.
     pub gpus: u32,
+    /// Ready with enough of everything, but in a place where as many of the request's group are as may
+    /// be, or that is none for the group.
+    pub spread: u32,
 }
 
 /// A request that no worker took.
@@ -66,8 +69,9 @@ impl fmt::Display for Refusal {
         }
         write!(
             f,
-            ": {} workers do not match, {} are not ready, short of cpu {}, memory {}, gpus {}",
-            r.not_matching, r.not_ready, r.cpu, r.memory, r.gpus
+            ": {} workers do not match, {} are not ready, short of cpu {}, memory {}, gpus {}, \
+             {} at a limit of its group",
+            r.not_matching, r.not_ready, r.cpu, r.memory, r.gpus, r.spread
         )
     }
 }
@@ -123,6 +127,31 @@ pub enum ReserveError {
     /// The worker's state changed again and again under the commit; the bounded number of retries
     /// is used up. Ask again.
     Contended,
+    /// The account is charged with as much as its quota allows, or nearly.
+    QuotaExceeded {
+        /// The dimension.
+        dimension: Dimension,
+        /// What it is charged with in that dimension.
+        used: u64,
+        /// The quota there.
+        limit: u64,
+    },
+    /// The account is none of this engine's.
+    UnknownAccount,
+    /// A limit is on a group that is none of this engine's.
+    UnknownGroup,
+    /// More than [`MAX_LIMITS`](crate::MAX_LIMITS) limits.
+    TooManyLimits {
+        /// How many.
+        given: usize,
+    },
+    /// It would end before it begins: the host's clock has come to its deadline.
+    DeadlinePassed {
+        /// The deadline.
+        deadline: u64,
+        /// The time that the last tick told.
+        now: u64,
+    },
     /// Another request of the same all-or-nothing batch or group could not be served.
     Peer {
         /// Its place in the batch or group.
@@ -171,6 +200,17 @@ impl fmt::Display for ReserveError {
                 write!(f, "all {limit} reservations are taken: raise Config::max_reservations")
             }
             ReserveError::Contended => f.write_str("too many changes in between: ask again"),
+            ReserveError::QuotaExceeded { dimension, used, limit } => {
+                write!(f, "the account's quota of {limit} for {dimension} has {used} in use")
+            }
+            ReserveError::UnknownAccount => f.write_str("not an account of this engine"),
+            ReserveError::UnknownGroup => f.write_str("not a spread group of this engine"),
+            ReserveError::TooManyLimits { given } => {
+                write!(f, "{given} limits; at most {} are allowed", crate::MAX_LIMITS)
+            }
+            ReserveError::DeadlinePassed { deadline, now } => {
+                write!(f, "the deadline {deadline} has passed: it is {now}")
+            }
             ReserveError::Peer { index } => {
                 write!(f, "request {index} of the same batch or group could not be served")
             }
@@ -245,6 +285,15 @@ pub enum ResizeError {
         /// The worker's state.
         state: State,
     },
+    /// Its account is charged with as much as its quota allows, or nearly.
+    QuotaExceeded {
+        /// The dimension.
+        dimension: Dimension,
+        /// What the account is charged with in that dimension.
+        used: u64,
+        /// The quota there.
+        limit: u64,
+    },
     /// The worker was removed during the call and the reservation with it. It ends with this answer,
     /// and is not among what the removal returns.
     Lost,
@@ -268,6 +317,10 @@ impl fmt::Display for ResizeError {
             ResizeError::State { state } => {
                 write!(f, "its worker takes nothing more, it is {state}")
             }
+            ResizeError::QuotaExceeded { dimension, used, limit } => {
+                ReserveError::QuotaExceeded { dimension: *dimension, used: *used, limit: *limit }
+                    .fmt(f)
+            }
             ResizeError::Lost => f.write_str("its worker was removed, and the reservation with it"),
             ResizeError::Contended => f.write_str("too many changes in between: ask again"),
         }
@@ -275,6 +328,88 @@ impl fmt::Display for ResizeError {
 }
 
 impl core::error::Error for ResizeError {}
+
+/// Why an account or a group could not be named, or a quota not be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TermsError {
+    /// A name or label key must have 1 to [`MAX_NAME_LEN`](crate::MAX_NAME_LEN) bytes.
+    NameLength {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// As many as the engine keeps. Raise [`Config::max_accounts`](crate::Config::max_accounts) or
+    /// [`Config::max_groups`](crate::Config::max_groups).
+    TooMany {
+        /// The limit that was reached.
+        limit: usize,
+    },
+    /// The number is none of this engine's.
+    Unknown,
+}
+
+impl fmt::Display for TermsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TermsError::NameLength { length } => {
+                write!(f, "a name of {length} bytes; it must have 1 to {}", crate::MAX_NAME_LEN)
+            }
+            TermsError::TooMany { limit } => write!(f, "all {limit} are taken: raise the limit"),
+            TermsError::Unknown => f.write_str("not an account of this engine"),
+        }
+    }
+}
+
+impl core::error::Error for TermsError {}
+
+/// Why a reservation was not confirmed. Nothing was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfirmError {
+    /// Nothing is held under this name: it was not confirmed in time and has expired, or was released,
+    /// lost with its worker, or never made.
+    NotHeld,
+    /// Another thread is at work on this very reservation. Ask again.
+    InFlight,
+    /// It is promised what others hold who have not left yet: release them once they have stopped.
+    Waiting {
+        /// How many are still there.
+        victims: usize,
+    },
+}
+
+impl fmt::Display for ConfirmError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfirmError::NotHeld => f.write_str(
+                "nothing is held under this name: expired, released, lost with its worker, or never made",
+            ),
+            ConfirmError::InFlight => ReleaseError::InFlight.fmt(f),
+            ConfirmError::Waiting { victims } => {
+                write!(f, "{victims} reservations that it displaces have not been released")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ConfirmError {}
+
+/// The host's clock cannot have gone back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockWentBack {
+    /// What the host says.
+    pub given: u64,
+    /// What it said before.
+    pub now: u64,
+}
+
+impl fmt::Display for ClockWentBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the clock went back from {} to {}", self.now, self.given)
+    }
+}
+
+impl core::error::Error for ClockWentBack {}
 
 /// Why a step of a per-worker group was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

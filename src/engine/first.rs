@@ -29,6 +29,7 @@ impl Engine {
         let ordinary = need.fits_in(&Resources::MAX)
             && !need.is_zero()
             && request.id.len() <= crate::MAX_ID_LEN
+            && request.terms.is_none()
             && request.policy.unwrap_or(self.config.policy) == Policy::Affinity;
         if !ordinary {
             return None;
@@ -67,7 +68,13 @@ impl Engine {
         }
         shared.blocks.taken(&shared.table, slot, less, need);
         local.counters.placed.add(1);
-        Some(Reservation { ticket: draft.ticket(), worker, version, existing: false })
+        Some(Reservation {
+            ticket: draft.ticket(),
+            worker,
+            version,
+            existing: false,
+            provisional: false,
+        })
     }
 
     /// The first worker of the first tier that the request fits on, beside what is planned.

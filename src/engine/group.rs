@@ -7,7 +7,7 @@ use super::{
     Engine, Group, GroupDone, GroupError, GroupOp, Refusal, ReleaseError, Released, Reservation,
     ReserveError,
 };
-use crate::ledger::{Draft, Sighting, Ticket};
+use crate::ledger::{Draft, Holding, Sighting, Ticket};
 use crate::placement::Resources;
 use crate::registry::WorkerRef;
 use crate::slots::{Change, Fence, Refused};
@@ -19,7 +19,7 @@ enum Step {
     /// Decided: held already, or what is wrong with it.
     Settled(Outcome),
     Take(Draft, Resources),
-    Give(Ticket, Resources),
+    Give(Ticket, Holding),
 }
 
 impl Engine {
@@ -74,14 +74,22 @@ impl Engine {
             if before.iter().any(|s| matches!(s, Step::Give(t, _) if *t == ticket)) {
                 return Err(ReleaseError::NotHeld);
             }
-            // Where a live reservation is never changes, so that it can be looked at first.
+            // Looked at first, so that one that is elsewhere is left alone.
             if let Some(Sighting::Live(_, holding)) = self.ledger.look(ticket)
                 && (holding.slot, holding.incarnation) != (worker.index, worker.incarnation)
             {
                 return Err(ReleaseError::OtherWorker);
             }
             let holding = self.ledger.pledge(ticket)?;
-            Ok(Step::Give(ticket, holding.amount))
+            // Handed off in between.
+            let there = super::reserve::worker_of(&holding);
+            if there != worker {
+                if !self.ledger.unpledge(ticket, holding.provisional, || self.gone(there)) {
+                    self.end(local, ticket, &holding);
+                }
+                return Err(ReleaseError::OtherWorker);
+            }
+            Ok(Step::Give(ticket, holding))
         };
         match &ops[before.len()] {
             GroupOp::Release(ticket) => release(*ticket).map_err(GroupError::Release),
@@ -139,7 +147,7 @@ impl Engine {
                     self.ledger.aim(*draft, worker.index, worker.incarnation, need);
                     add(&mut take, need);
                 }
-                Step::Give(_, amount) => add(&mut give, amount),
+                Step::Give(_, holding) => add(&mut give, &holding.amount),
             }
         }
         if count == 0 {
@@ -203,7 +211,8 @@ impl Engine {
                     version += 1;
                     let result = if self.ledger.publish(draft, version, || self.gone(worker)) {
                         let ticket = draft.ticket();
-                        Ok(Reservation { ticket, worker, version, existing: false })
+                        let (existing, provisional) = (false, false);
+                        Ok(Reservation { ticket, worker, version, existing, provisional })
                     } else {
                         // Removed in between; what was taken went with the worker.
                         self.ledger.discard(&local.magazine, draft);
@@ -212,10 +221,10 @@ impl Engine {
                     local.counters.note(&result);
                     result.map(GroupDone::Reserved).map_err(GroupError::Reserve)
                 }
-                Step::Give(ticket, amount) => {
+                Step::Give(ticket, holding) => {
                     version += 1;
-                    self.ledger.finish(&local.magazine, ticket);
-                    local.counters.released.add(1);
+                    self.finish(local, ticket, &holding);
+                    let amount = holding.amount;
                     Ok(GroupDone::Released(Released { worker, amount, version: Some(version) }))
                 }
             }
@@ -244,14 +253,14 @@ impl Engine {
                 local.counters.note(&result);
                 result.map(GroupDone::Reserved).map_err(GroupError::Reserve)
             }
-            Step::Give(ticket, amount) => {
+            Step::Give(ticket, holding) => {
                 let worker = worker.expect("nothing is pledged without a worker");
-                if self.ledger.unpledge(ticket, || self.gone(worker)) {
+                if self.ledger.unpledge(ticket, holding.provisional, || self.gone(worker)) {
                     return Err(GroupError::Release(ReleaseError::Peer { index }));
                 }
                 // The worker went away under the group while it was pledged: it ends here.
-                self.ledger.finish(&local.magazine, ticket);
-                local.counters.released.add(1);
+                self.finish(local, ticket, &holding);
+                let amount = holding.amount;
                 Ok(GroupDone::Released(Released { worker, amount, version: None }))
             }
         };

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
 
-use super::batch::Scratch;
 use super::counters::Counters;
+use super::gang::Scratch;
 use super::select::Planned;
 use super::verdict::Largest;
 use crate::ledger::Magazine;

@@ -75,7 +75,9 @@ impl World {
     /// As `Engine::remove_worker`.
     fn remove(&self, at: usize, incarnation: u32) -> usize {
         self.slots[at].remove();
-        self.ledger.evict(&Magazine::default(), at as u32, incarnation).len()
+        let (mut lost, place) = (0, (at as u32, incarnation));
+        self.ledger.evict(&Magazine::default(), |other| other == place, |_, _, _| lost += 1);
+        lost
     }
 
     /// As `Engine::gone`.
@@ -388,7 +390,9 @@ fn unpledge_against_remove() {
             thread::spawn(move || world.remove(0, world.stamps[0].incarnation))
         };
         let mut ended = 0;
-        if world.ledger.pledge(ticket).is_ok() && !world.ledger.unpledge(ticket, || world.gone(0)) {
+        if world.ledger.pledge(ticket).is_ok()
+            && !world.ledger.unpledge(ticket, false, || world.gone(0))
+        {
             world.ledger.finish(&Magazine::default(), ticket);
             ended += 1;
         }

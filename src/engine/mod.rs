@@ -7,15 +7,20 @@ mod counters;
 mod dry_run;
 mod error;
 mod first;
+mod gang;
 mod group;
+mod hand_off;
 mod local;
 mod plan;
+mod preempt;
 mod release;
 mod request;
 mod reserve;
 mod resize;
 mod select;
 mod stats;
+mod terms;
+mod tick;
 mod verdict;
 mod workers;
 
@@ -34,18 +39,28 @@ use thread_local::ThreadLocal;
 
 pub use audit::{Audit, Imbalance};
 pub use config::{Config, ConfigError};
-pub use error::{GroupError, Reasons, Refusal, ReleaseError, ReserveError, ResizeError, Verdict};
+pub use error::{
+    ClockWentBack, ConfirmError, GroupError, Reasons, Refusal, ReleaseError, ReserveError,
+    ResizeError, TermsError, Verdict,
+};
+pub use hand_off::HandOff;
+pub use preempt::{Preemption, Victim};
 pub use request::{
     Affinity, BatchMode, Eligible, Foreseen, Group, GroupDone, GroupOp, Released, Request,
     Reservation, Resized,
 };
 pub use stats::{PROBE_BUCKETS, Stats};
+pub use terms::{Account, Limit, MAX_LIMITS, Quota, Scope, SpreadGroup, Terms, Usage};
+pub use tick::{Expired, LostWorker, Ticked};
 pub use workers::{Lost, Snapshot};
 
 use crate::ledger::{Batches, Ledger};
 use crate::registry::{Constraints, Limits, Registry, Selector, SelectorError};
 use counters::Counters;
 use local::Local;
+use preempt::Claims;
+use terms::Ranks;
+use tick::Clock;
 
 /// A scheduling engine: workers, selectors and reservations of one host. See the crate's
 /// documentation.
@@ -60,6 +75,9 @@ pub struct Engine {
     /// Padded: a thread writes to its own with every call, and they lie side by side.
     locals: ThreadLocal<CachePadded<Local>>,
     counters: Mutex<Vec<Arc<Counters>>>,
+    ranks: Ranks,
+    clock: Clock,
+    claims: Claims,
 }
 
 impl Engine {
@@ -77,6 +95,9 @@ impl Engine {
             batches: Batches::new(config.max_batches),
             locals: ThreadLocal::new(),
             counters: Mutex::default(),
+            ranks: Ranks::new(config.max_accounts, config.max_groups, config.max_reservations),
+            clock: Clock::default(),
+            claims: Claims::default(),
             config,
         })
     }

@@ -2,7 +2,7 @@
 
 use super::local::Local;
 use super::{Engine, ReleaseError, Released};
-use crate::ledger::{NotLive, Ticket};
+use crate::ledger::{Holding, NotLive, Ticket};
 use crate::registry::WorkerRef;
 use crate::sync::{Stop, stop};
 
@@ -59,6 +59,20 @@ impl Engine {
         self.ledger.ticket_of(id, seahash::hash(id)).ok_or(ReleaseError::NotHeld)
     }
 
+    /// Ends a reservation that has nothing of its slot any more, by who owns it.
+    pub(super) fn end(&self, local: &Local, ticket: Ticket, holding: &Holding) {
+        if holding.rides {
+            self.settle(ticket, &holding.amount);
+        }
+        self.ledger.finish(&local.magazine, ticket);
+    }
+
+    /// Ends a reservation whose slot has been credited, by who owns it.
+    pub(super) fn finish(&self, local: &Local, ticket: Ticket, holding: &Holding) {
+        self.end(local, ticket, holding);
+        local.counters.released.add(1);
+    }
+
     #[inline(always)]
     fn release_with(&self, local: &Local, ticket: Ticket) -> Result<Released, ReleaseError> {
         let record = self.ledger.close_record(ticket)?;
@@ -66,6 +80,9 @@ impl Engine {
         let holding = record.holding();
         let worker = WorkerRef { index: holding.slot, incarnation: holding.incarnation };
         let version = self.give(local, worker, &holding.amount, 1);
+        if holding.rides {
+            self.settle(ticket, &holding.amount);
+        }
         stop(Stop::Given);
         self.ledger.finish_record(&local.magazine, ticket, record);
         local.counters.released.add(1);

@@ -1,5 +1,6 @@
 //! What a host asks for and what it gets.
 
+use super::Terms;
 use crate::ledger::Ticket;
 use crate::placement::{Policy, Resources};
 use crate::registry::{Constraints, Selector, WorkerRef};
@@ -41,6 +42,8 @@ pub struct Request<'a> {
     pub policy: Option<Policy>,
     /// May also be held on pending workers: a reservation made ahead.
     pub ahead: bool,
+    /// What it comes under beside: a time limit, a quota, limits on its group, a rank. None: nothing.
+    pub terms: Option<&'a Terms<'a>>,
 }
 
 impl<'a> Request<'a> {
@@ -53,6 +56,7 @@ impl<'a> Request<'a> {
             affinity: Affinity::Id,
             policy: None,
             ahead: false,
+            terms: None,
         }
     }
 
@@ -91,6 +95,12 @@ impl<'a> Request<'a> {
         self
     }
 
+    /// On these terms.
+    pub const fn terms(mut self, terms: &'a Terms<'a>) -> Self {
+        self.terms = Some(terms);
+        self
+    }
+
     /// May be held on pending workers too.
     pub const fn ahead(mut self, yes: bool) -> Self {
         self.ahead = yes;
@@ -109,6 +119,8 @@ pub struct Reservation {
     pub version: u64,
     /// The id was held already: this is that reservation, and nothing was changed.
     pub existing: bool,
+    /// It is yet to be confirmed; see [`Terms::hold_until`] and [`Engine::preempt`](crate::Engine::preempt).
+    pub provisional: bool,
 }
 
 /// What a release did.

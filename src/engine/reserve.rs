@@ -80,7 +80,10 @@ impl Engine {
             Drafted::Mine(draft) => draft,
             Drafted::Held(reservation) => return Ok(reservation),
         };
-        let placed = self.place(local, draft, &checked);
+        let placed = match request.terms {
+            None => self.place(local, draft, &checked),
+            Some(terms) => self.place_on_terms(local, draft, &checked, terms),
+        };
         if placed.is_err() {
             self.ledger.discard(&local.magazine, draft);
         }
@@ -116,7 +119,13 @@ impl Engine {
             Drafted::Mine(draft) => draft,
             Drafted::Held(reservation) => return Ok(reservation),
         };
-        let placed = self.place_on(local, draft, &checked, worker, expected);
+        let place = |draft| self.place_on(local, draft, &checked, worker, expected);
+        let placed = match request.terms {
+            None => place(draft),
+            Some(terms) => {
+                self.place_there_on_terms(draft, &checked.query, worker, (terms, false), place)
+            }
+        };
         if placed.is_err() {
             self.ledger.discard(&local.magazine, draft);
         }
@@ -160,6 +169,9 @@ impl Engine {
         }
         if need.is_zero() {
             return Err(ReserveError::Empty);
+        }
+        if let Some(terms) = request.terms {
+            self.check_terms(terms)?;
         }
         let id_hash = if request.id.is_empty() { 0 } else { seahash::hash(request.id) };
         let hash = match request.affinity {
@@ -355,8 +367,20 @@ impl Engine {
         }
     }
 
+    /// Whether a named worker will do for a request, capacity apart.
+    pub(super) fn suits(&self, local: &Local, checked: &Checked, worker: WorkerRef) -> bool {
+        let facts = self.registry.shared.facts(worker.index);
+        let facts = facts.as_ref().and_then(|facts| facts.as_ref());
+        let mut directory = local.directory();
+        let view = directory.load().view(checked.selector.0);
+        facts.zip(view).is_some_and(|(facts, view)| {
+            facts.stamp.incarnation == worker.incarnation
+                && view.takes(facts, checked.query.need.gpus > 0)
+        })
+    }
+
     /// Takes capacity for a draft and makes it a reservation.
-    fn take(
+    pub(super) fn take(
         &self,
         local: &Local,
         draft: Draft,
@@ -379,7 +403,8 @@ impl Engine {
         if self.ledger.publish(draft, version, || self.gone(worker)) {
             let Shared { blocks, table, .. } = &self.registry.shared;
             blocks.taken(table, slot, changed.after, &change.take);
-            return Ok(Reservation { ticket: draft.ticket(), worker, version, existing: false });
+            let (ticket, provisional) = (draft.ticket(), draft.is_provisional());
+            return Ok(Reservation { ticket, worker, version, existing: false, provisional });
         }
         // The worker was removed after the swap, and what was taken went with it.
         Err(Refused::Stale)
@@ -415,7 +440,7 @@ pub(super) enum Drafted {
 
 pub(super) fn existing(ticket: Ticket, holding: Holding) -> Reservation {
     let (worker, version) = (worker_of(&holding), holding.version);
-    Reservation { ticket, worker, version, existing: true }
+    Reservation { ticket, worker, version, existing: true, provisional: holding.provisional }
 }
 
 /// Where a reservation is.

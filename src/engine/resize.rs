@@ -3,7 +3,7 @@
 use super::local::Local;
 use super::reserve::worker_of;
 use super::{Engine, ReleaseError, ResizeError, Resized};
-use crate::ledger::Ticket;
+use crate::ledger::{Holding, OverLimit, Ticket};
 use crate::placement::{Dimension, Free, Resources};
 use crate::registry::WorkerRef;
 use crate::slots::{Change, Fence, Refused};
@@ -19,6 +19,13 @@ impl From<ReleaseError> for ResizeError {
             ReleaseError::InFlight => ResizeError::InFlight,
             _ => ResizeError::NotHeld,
         }
+    }
+}
+
+impl From<OverLimit> for ResizeError {
+    fn from(over: OverLimit) -> Self {
+        let OverLimit { dimension, used, limit } = over;
+        ResizeError::QuotaExceeded { dimension, used, limit }
     }
 }
 
@@ -64,22 +71,45 @@ impl Engine {
         let gone = || self.gone(worker);
         let changed = match held.amount == need {
             true => Ok(None),
-            false => self.change_by_difference(local, worker, &held.amount, &need).map(Some),
+            false => self.resize_pledged(local, ticket, &held, &need).map(Some),
         };
         let kept = match changed {
-            Ok(Some(version)) => self.ledger.unpledge_as(ticket, &need, version, gone),
+            Ok(Some(version)) => {
+                self.ledger.unpledge_as(ticket, held.provisional, &need, version, gone)
+            }
             // As it was.
-            Ok(None) | Err(_) => self.ledger.unpledge(ticket, gone),
+            Ok(None) | Err(_) => self.ledger.unpledge(ticket, held.provisional, gone),
         };
         if !kept {
             // The removal has passed it by, and what it held went with the worker.
-            self.ledger.finish(&local.magazine, ticket);
+            let amount = if let Ok(Some(_)) = changed { need } else { held.amount };
+            self.end(local, ticket, &Holding { amount, ..held });
             return Err(ResizeError::Lost);
         }
         let changed = changed?;
         local.counters.resized.add(changed.is_some() as u64);
         let version = changed.unwrap_or(held.version);
         Ok(Resized { ticket, worker, before: held.amount, version })
+    }
+
+    /// Changes slot and account of a pledged reservation: charged before more is taken, credited after
+    /// it was given back.
+    fn resize_pledged(
+        &self,
+        local: &Local,
+        ticket: Ticket,
+        held: &Holding,
+        need: &Resources,
+    ) -> Result<u64, ResizeError> {
+        let change = || self.change_by_difference(local, worker_of(held), &held.amount, need);
+        if !held.rides {
+            return change();
+        }
+        let (less, more) = (held.amount.beyond(need), need.beyond(&held.amount));
+        self.charge_more(ticket, &more)?;
+        let changed = change();
+        self.credit_some(ticket, if changed.is_ok() { &less } else { &more });
+        changed
     }
 
     /// Changes the slot of a pledged reservation; the version that this made.

@@ -44,6 +44,12 @@ pub(super) trait Planned {
         self.free(at, slot).fits(need)
     }
 
+    /// Whether something beside capacity keeps the request from there.
+    #[inline(always)]
+    fn bars(&self, _: &Candidate) -> bool {
+        false
+    }
+
     /// Where hints lead to all that may fit.
     #[inline(always)]
     fn columns(&self, need: &Resources) -> Columns {

@@ -19,6 +19,12 @@ pub struct Stats {
     pub released: u64,
     /// Reservations that were made to hold another amount.
     pub resized: u64,
+    /// Provisional reservations that were confirmed.
+    pub confirmed: u64,
+    /// Provisional reservations that were not, and have ended.
+    pub expired: u64,
+    /// Reservations that were told to leave by preemptions.
+    pub preempted: u64,
     /// Compare-and-swaps that another change of the same slot came before and that were done
     /// again inside: contention, which no caller sees.
     pub cas_retries: u64,

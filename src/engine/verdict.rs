@@ -20,7 +20,14 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, free: &Free, capacity: &Resources, need: &Resources, takes: bool) {
+    fn add(
+        &mut self,
+        free: &Free,
+        capacity: &Resources,
+        need: &Resources,
+        takes: bool,
+        barred: bool,
+    ) {
         self.matching += 1;
         for d in Dimension::ALL {
             self.too_small[d as usize] += (need.get(d) > capacity.get(d)) as u32;
@@ -30,6 +37,7 @@ impl Tally {
             Some(Dimension::Cpu) => self.reasons.cpu += 1,
             Some(Dimension::Memory) => self.reasons.memory += 1,
             Some(Dimension::Gpus) => self.reasons.gpus += 1,
+            None if barred => self.reasons.spread += 1,
             // It has been freed since the walk came by: the walk's answer stands.
             None => {}
         }
@@ -125,8 +133,9 @@ fn count<P: Planned>(shared: &Shared, tiers: &[Tier], query: &Query, planned: &P
                 let stamp = slot.stamp();
                 if stamp.epoch == occupant.epoch {
                     let takes = word.state().takes(query.ahead);
-                    let free = planned.free(&Candidate { slot: occupant.slot, stamp, word }, slot);
-                    tally.add(&free, &slot.capacity(), &query.need, takes);
+                    let at = Candidate { slot: occupant.slot, stamp, word };
+                    let (free, barred) = (planned.free(&at, slot), planned.bars(&at));
+                    tally.add(&free, &slot.capacity(), &query.need, takes, barred);
                 }
             }
         });
@@ -151,7 +160,13 @@ impl Refusal {
         refused: Refused<Wide>,
     ) -> Refusal {
         let mut tally = Tally { could: need.fits_in(capacity), ..Tally::default() };
-        tally.add(free, capacity, need, refused != Refused::State);
+        tally.add(free, capacity, need, refused != Refused::State, false);
         tally.refusal()
+    }
+
+    /// A named worker where as many of the request's group are as may be.
+    pub(super) fn of_one_at_its_limit() -> Refusal {
+        let reasons = Reasons { spread: 1, ..Reasons::default() };
+        Refusal { verdict: Verdict::Busy, blocking: None, reasons }
     }
 }

@@ -1,6 +1,7 @@
 //! Registering, changing and reading workers.
 
 use super::Engine;
+use super::local::Local;
 use crate::ledger::{Sighting, Ticket};
 use crate::placement::{Free, Resources};
 use crate::registry::{
@@ -60,19 +61,41 @@ impl Engine {
     /// A release of one of them that comes later finds nothing, also when the id has been
     /// registered again. Looks through all reservations: O(most there ever were).
     pub fn remove_worker(&self, id: &[u8]) -> Result<Vec<Lost>, WorkerError> {
-        let magazine = &self.local().magazine;
-        let lost = self
-            .registry
-            .remove(id, |worker| self.ledger.evict(magazine, worker.index, worker.incarnation))?;
-        Ok(lost
-            .into_iter()
-            .map(|(ticket, id, amount)| Lost { id: id.into(), ticket, amount })
-            .collect())
+        let local = self.local();
+        self.registry.remove(id, |worker| {
+            let mut lost = Vec::new();
+            let place = (worker.index, worker.incarnation);
+            self.evict(local, |other| other == place, |_, one| lost.push(one));
+            lost
+        })
+    }
+
+    /// Ends what is held on registrations that have been removed.
+    pub(super) fn evict(
+        &self,
+        local: &Local,
+        removed: impl Fn((u32, u32)) -> bool,
+        mut lost: impl FnMut((u32, u32), Lost),
+    ) {
+        self.ledger.evict(&local.magazine, removed, |ticket, id, holding| {
+            if holding.rides {
+                self.settle(ticket, &holding.amount);
+            }
+            let one = Lost { id: id.into(), ticket, amount: holding.amount };
+            lost((holding.slot, holding.incarnation), one);
+        });
     }
 
     /// The host's readiness signal: a pending worker becomes ready. Does not lift a cordon.
     pub fn ready(&self, id: &[u8]) -> Result<WorkerInfo, WorkerError> {
         self.registry.signal(id, Signal::Ready)
+    }
+
+    /// The readiness signal of an agent of this generation of the rollout: refused if the worker is of
+    /// a later one by now, so that a message from before an upgrade makes nothing ready. One of a later
+    /// generation counts, and is the worker's from then on.
+    pub fn ready_generation(&self, id: &[u8], generation: u64) -> Result<WorkerInfo, WorkerError> {
+        self.registry.signal(id, Signal::ReadyOf(generation))
     }
 
     /// Takes the readiness back: the worker is pending again. What it holds stays.

@@ -110,6 +110,7 @@ impl slotwise_config_t {
             policy: policy.unwrap_or_default(),
             gpu_separation: self.flags & SLOTWISE_NO_GPU_SEPARATION == 0,
             count_reasons: self.flags & SLOTWISE_NO_REASONS == 0,
+            ..Config::default()
         })
     }
 }

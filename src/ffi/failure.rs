@@ -245,6 +245,12 @@ fn reserve(error: &ReserveError) -> slotwise_error_t {
         }
         ReserveError::LedgerFull { limit } => out_of_range(SLOTWISE_LEDGER_FULL, 0, limit as u64),
         ReserveError::Contended => status(SLOTWISE_CONTENDED),
+        // Of terms, which C callers cannot name yet.
+        ReserveError::QuotaExceeded { .. }
+        | ReserveError::UnknownAccount
+        | ReserveError::UnknownGroup
+        | ReserveError::TooManyLimits { .. }
+        | ReserveError::DeadlinePassed { .. } => status(SLOTWISE_UNKNOWN_VALUE),
         ReserveError::Peer { index } => peer(index),
     }
 }
@@ -276,6 +282,7 @@ fn resize(error: &ResizeError) -> slotwise_error_t {
         ResizeError::State { state } => {
             slotwise_error_t { state: state_number(state), ..status(SLOTWISE_STATE) }
         }
+        ResizeError::QuotaExceeded { .. } => status(SLOTWISE_UNKNOWN_VALUE),
         ResizeError::Lost => status(SLOTWISE_LOST),
         ResizeError::Contended => status(SLOTWISE_CONTENDED),
     }
@@ -297,6 +304,10 @@ fn worker(error: &WorkerError) -> slotwise_error_t {
         WorkerError::GpuTypeWithoutGpu => status(SLOTWISE_GPU_TYPE),
         WorkerError::Duplicate => status(SLOTWISE_DUPLICATE_WORKER),
         WorkerError::Unknown => status(SLOTWISE_UNKNOWN_WORKER),
+        WorkerError::OldGeneration { .. }
+        | WorkerError::LeasePassed { .. }
+        | WorkerError::NotPending { .. }
+        | WorkerError::HandOffToItself => status(SLOTWISE_UNKNOWN_VALUE),
         WorkerError::TableFull { limit } => out_of_range(SLOTWISE_TABLE_FULL, 0, limit as u64),
     }
 }

@@ -102,6 +102,7 @@ impl slotwise_request_t {
             },
             policy: policy(self.policy).flatten(),
             ahead: self.flags & SLOTWISE_AHEAD != 0,
+            terms: None,
         }
     }
 }

@@ -242,7 +242,7 @@ fn claim_against_pledge() {
             thread::spawn(move || ledger.claim(draft, b"id", 7, |_| false))
         };
         assert!(ledger.pledge(held).is_ok());
-        assert!(ledger.unpledge(held, || false));
+        assert!(ledger.unpledge(held, false, || false));
         match other.join().unwrap() {
             Claim::Held(ticket, _) | Claim::Draft(ticket) => assert_eq!(ticket, held),
             Claim::InFlight => {}

@@ -17,21 +17,35 @@
 //! 2. The slot is changed by the difference.
 //! 3. [`Ledger::unpledge_as`] writes down what it holds now; then it is *live* again.
 
+mod account;
+mod agenda;
 mod batches;
 mod free;
 mod ids;
+mod lease;
 mod plate;
 mod record;
+mod rider;
+mod tally;
 mod ticket;
+mod timed;
+mod wheel;
 
+pub(crate) use account::{Account, OverLimit, UNLIMITED};
+pub(crate) use agenda::{Agenda, Armed, Now};
 pub(crate) use batches::{Batches, Start};
 pub(crate) use free::Magazine;
 use free::{FreeList, Records};
 pub(crate) use ids::{IdIndex, Insert};
+pub(crate) use lease::{Lease, Over as LeaseOver};
 pub use plate::MAX_ID_LEN;
 pub(crate) use plate::{Header, Phase, Plate};
 pub(crate) use record::Holding;
 use record::Record;
+pub use rider::MAX_LIMITS;
+use rider::Rider;
+pub(crate) use rider::{Accounts, Carried};
+pub(crate) use tally::{Counted, Key, Tallies, Uncounted};
 pub use ticket::Ticket;
 
 use crate::placement::Resources;
@@ -40,6 +54,8 @@ use crate::sync::{Bug, Chunked, bug, store_load_fence};
 /// Records, free list and id index.
 pub(crate) struct Ledger {
     records: Records,
+    riders: Chunked<Rider, 512>,
+    armed: Armed,
     free: FreeList,
     ids: IdIndex,
     limit: usize,
@@ -48,17 +64,51 @@ pub(crate) struct Ledger {
 /// A record that is being made; its maker's own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Draft {
-    index: u32,
+    /// Number of the record, and flags above it, so that most pass them on for nothing.
+    number: u32,
     generation: u64,
 }
 
+/// It has a rider.
+const RIDES: u32 = 1 << 30;
+/// It becomes provisional, not live.
+const PROVISIONAL: u32 = 1 << 31;
+const _: () = assert!(Ticket::MAX_RECORDS <= RIDES as usize);
+
 impl Draft {
+    #[inline]
+    fn index(self) -> u32 {
+        self.number & (RIDES - 1)
+    }
+
     pub(crate) fn generation(self) -> u64 {
         self.generation
     }
 
     pub(crate) fn ticket(self) -> Ticket {
-        Record::ticket(self.index, self.generation)
+        Record::ticket(self.index(), self.generation)
+    }
+
+    #[inline]
+    fn rides(self) -> bool {
+        self.number & RIDES != 0
+    }
+
+    /// It is to be confirmed once it is made.
+    #[inline]
+    pub(crate) fn is_provisional(self) -> bool {
+        self.number & PROVISIONAL != 0
+    }
+
+    fn riding(self, provisional: bool) -> Draft {
+        let flags = if provisional { RIDES | PROVISIONAL } else { RIDES };
+        Draft { number: self.index() | flags, ..self }
+    }
+
+    /// What it is when it is made.
+    #[inline]
+    fn target(self) -> Phase {
+        if self.is_provisional() { Phase::Provisional } else { Phase::Live }
     }
 }
 
@@ -96,6 +146,7 @@ impl NotLive {
 /// What a record is to somebody who only looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sighting {
+    /// Held, provisionally or not.
     Live(Ticket, Holding),
     /// Held, and part of a group that may give it back this moment, or being resized.
     Pledged(Ticket, Holding),
@@ -108,7 +159,14 @@ impl Ledger {
     pub(crate) fn new(limit: usize) -> Self {
         let free = FreeList::new(limit);
         debug_assert!(free.limit() <= Ticket::MAX_RECORDS);
-        Ledger { records: Chunked::new(free.limit()), ids: IdIndex::new(free.limit()), free, limit }
+        Ledger {
+            records: Chunked::new(free.limit()),
+            riders: Chunked::new(free.limit()),
+            armed: Armed::default(),
+            ids: IdIndex::new(free.limit()),
+            free,
+            limit,
+        }
     }
 
     pub(crate) fn limit(&self) -> usize {
@@ -135,7 +193,7 @@ impl Ledger {
     ) -> Option<(Draft, &Record)> {
         let index = self.free.take(&self.records, magazine)?;
         let record = self.record(index);
-        Some((Draft { index, generation: record.open(id) }, record))
+        Some((Draft { number: index, generation: record.open(id) }, record))
     }
 
     /// Makes the draft the holder of its id, unless there is one. `given`: a record that the
@@ -150,13 +208,13 @@ impl Ledger {
         given: impl Fn(u32) -> bool,
     ) -> Claim {
         let same = |index: u32| {
-            let own = index == draft.index || given(index);
+            let own = index == draft.index() || given(index);
             let header = if own { None } else { self.record(index).plate.carries(id) };
             header.map(|h| (index, h))
         };
-        match self.ids.insert(hash, draft.index, same) {
+        match self.ids.insert(hash, draft.index(), same) {
             Insert::Mine(spot) => {
-                self.record(draft.index).plate.set_spot(spot);
+                self.record(draft.index()).plate.set_spot(spot);
                 Claim::Mine
             }
             Insert::Held((index, header)) => match self.sight(index, header.generation()) {
@@ -173,7 +231,11 @@ impl Ledger {
     /// Names where the reservation is about to be taken. Before the slot's swap.
     #[inline]
     pub(crate) fn aim(&self, draft: Draft, slot: u32, incarnation: u32, amount: &Resources) {
-        self.record(draft.index).aim(slot, incarnation, amount);
+        let record = self.record(draft.index());
+        match draft.rides() {
+            false => record.aim(slot, incarnation, amount),
+            true => record.aim_riding(slot, incarnation, amount),
+        }
     }
 
     /// The slot has been swapped: the reservation exists from here on. False: its worker is `gone`,
@@ -183,13 +245,13 @@ impl Ledger {
     /// Races with `evict` (one of the two moves the header first).
     #[inline]
     pub(crate) fn publish(&self, draft: Draft, version: u64, gone: impl Fn() -> bool) -> bool {
-        self.record(draft.index).publish(draft.generation, version, gone)
+        self.record(draft.index()).publish_as(draft.target(), draft.generation, version, gone)
     }
 
     /// Gives up a draft.
     #[inline]
     pub(crate) fn discard(&self, magazine: &Magazine, draft: Draft) {
-        self.end(magazine, draft.index, draft.generation);
+        self.end(magazine, draft.index(), draft.generation);
     }
 
     /// Takes a live reservation for its caller alone.
@@ -207,7 +269,23 @@ impl Ledger {
         let record = self.records.get(ticket.index() as usize).ok_or(NotLive::Gone)?;
         match record.plate.advance(ticket.generation(), Phase::Live, Phase::Closing) {
             Ok(()) => Ok(record),
-            Err(now) => Err(NotLive::why(now, ticket)),
+            Err(now) => Self::seize(record, ticket, Phase::Closing, now).map(|_| record),
+        }
+    }
+
+    /// Moves a reservation on that was not live when it was looked at: it may be provisional, and may
+    /// be confirmed this moment. Whether it was provisional.
+    #[cold]
+    fn seize(record: &Record, ticket: Ticket, to: Phase, mut now: Header) -> Result<bool, NotLive> {
+        loop {
+            let phase = now.phase();
+            if !phase.is_held() || now.generation() != ticket.generation() {
+                return Err(NotLive::why(now, ticket));
+            }
+            match record.plate.advance(ticket.generation(), phase, to) {
+                Ok(()) => return Ok(phase == Phase::Provisional),
+                Err(other) => now = other,
+            }
         }
     }
 
@@ -217,7 +295,11 @@ impl Ledger {
     pub(crate) fn pledge(&self, ticket: Ticket) -> Result<Holding, NotLive> {
         let record = self.records.get(ticket.index() as usize).ok_or(NotLive::Gone)?;
         let pledged = record.plate.advance(ticket.generation(), Phase::Live, Phase::Pledged);
-        pledged.map(|()| record.holding()).map_err(|now| NotLive::why(now, ticket))
+        let provisional = match pledged {
+            Ok(()) => false,
+            Err(now) => Self::seize(record, ticket, Phase::Pledged, now)?,
+        };
+        Ok(Holding { provisional, ..record.holding() })
     }
 
     /// Binds drafts into a gang: none of them becomes a reservation before the first does. Before
@@ -225,12 +307,12 @@ impl Ledger {
     pub(crate) fn bind(&self, gang: impl IntoIterator<Item = Draft>) {
         let mut gang = gang.into_iter();
         let Some(leader) = gang.next() else { return };
-        gang.for_each(|m| self.record(m.index).follow(leader.ticket(), m.generation));
+        gang.for_each(|m| self.record(m.index()).follow(leader.ticket(), m.generation));
     }
 
     /// Undoes a [`Ledger::bind`] that led to nothing. Before the leader is used for anything else.
     pub(crate) fn unbind(&self, gang: impl IntoIterator<Item = Draft>) {
-        gang.into_iter().for_each(|draft| self.record(draft.index).unfollow());
+        gang.into_iter().for_each(|draft| self.record(draft.index()).unfollow());
     }
 
     /// Makes all of a gang live, or none: the leader's step decides for all. False: one of their
@@ -244,7 +326,7 @@ impl Ledger {
         gone: impl Fn() -> bool,
     ) -> bool {
         for (draft, version) in gang.clone() {
-            self.record(draft.index).set_version(version);
+            self.record(draft.index()).set_version(version);
         }
         let mut members = gang.into_iter();
         let Some((leader, version)) = members.next() else { return true };
@@ -252,9 +334,9 @@ impl Ledger {
             return false;
         }
         for (member, _) in members {
-            let plate = &self.record(member.index).plate;
+            let plate = &self.record(member.index()).plate;
             // Failing means that an eviction has helped, and may have ended it since.
-            let _ = plate.advance(member.generation, Phase::Pending, Phase::Live);
+            let _ = plate.advance(member.generation, Phase::Pending, member.target());
         }
         true
     }
@@ -264,9 +346,15 @@ impl Ledger {
     ///
     /// Races with [`Ledger::evict`], which passes a pledged reservation by because whoever pledged
     /// it will notice: either it sees this one live, or this sees the worker gone.
-    pub(crate) fn unpledge(&self, ticket: Ticket, gone: impl FnOnce() -> bool) -> bool {
+    pub(crate) fn unpledge(
+        &self,
+        ticket: Ticket,
+        provisional: bool,
+        gone: impl FnOnce() -> bool,
+    ) -> bool {
         let plate = &self.record(ticket.index()).plate;
-        let _ = plate.advance(ticket.generation(), Phase::Pledged, Phase::Live);
+        let phase = if provisional { Phase::Provisional } else { Phase::Live };
+        let _ = plate.advance(ticket.generation(), Phase::Pledged, phase);
         store_load_fence();
         // Failing to close it: somebody else has ended it, and it is theirs.
         bug(Bug::UnpledgeWithoutLook) || !gone() || self.close(ticket).is_err()
@@ -277,18 +365,19 @@ impl Ledger {
     pub(crate) fn unpledge_as(
         &self,
         ticket: Ticket,
+        provisional: bool,
         amount: &Resources,
         version: u64,
         gone: impl FnOnce() -> bool,
     ) -> bool {
         let record = self.record(ticket.index());
         if bug(Bug::AmountAfterUnpledge) {
-            let kept = self.unpledge(ticket, gone);
+            let kept = self.unpledge(ticket, provisional, gone);
             record.rewrite(amount, version);
             return kept;
         }
         record.rewrite(amount, version);
-        self.unpledge(ticket, gone)
+        self.unpledge(ticket, provisional, gone)
     }
 
     /// Ends a closed or pledged reservation: its slot has been credited.
@@ -327,7 +416,7 @@ impl Ledger {
     pub(crate) fn ticket_of(&self, id: &[u8], hash: u64) -> Option<Ticket> {
         let same = |index: u32| self.record(index).plate.carries(id).map(|header| (index, header));
         let (index, header) = self.ids.find(hash, same)?;
-        let held = matches!(header.phase(), Phase::Live | Phase::Pledged);
+        let held = header.phase().is_held() || header.phase() == Phase::Pledged;
         held.then(|| Record::ticket(index, header.generation()))
     }
 
@@ -343,7 +432,7 @@ impl Ledger {
         match header.phase() {
             _ if header.generation() != generation => None,
             Phase::Free => None,
-            Phase::Live => Some(Sighting::Live(ticket, holding)),
+            Phase::Live | Phase::Provisional => Some(Sighting::Live(ticket, holding)),
             Phase::Pledged => Some(Sighting::Pledged(ticket, holding)),
             _ => Some(Sighting::Between(ticket, holding)),
         }
@@ -357,42 +446,42 @@ impl Ledger {
         })
     }
 
-    /// Ends every reservation on a registration that has been removed, and dooms those that are
-    /// being made there. Returns each that was live, once, with its id.
+    /// Ends every reservation on registrations that have been `removed`, told by slot and incarnation,
+    /// and dooms those that are being made there. `lost` is told of each that was held, once, with its
+    /// id, before its record is free again.
     ///
-    /// Comes after the slot's word says removed. A reservation whose swap came before that has
+    /// Comes after the slots' words say removed. A reservation whose swap came before that has
     /// written its slot before the swap, so it is seen here; its maker either published before
-    /// (live, ended here) or will find itself doomed.
+    /// (held, ended here) or will find itself doomed.
     pub(crate) fn evict(
         &self,
         magazine: &Magazine,
-        slot: u32,
-        incarnation: u32,
-    ) -> Vec<(Ticket, Vec<u8>, Resources)> {
-        // Between the word that says removed and what the records say; see `unpledge`, `publish`.
+        removed: impl Fn((u32, u32)) -> bool,
+        mut lost: impl FnMut(Ticket, Vec<u8>, &Holding),
+    ) {
+        // Between the words that say removed and what the records say; see `unpledge`, `publish`.
         store_load_fence();
-        let mut lost = Vec::new();
         for index in 0..self.free.high_water() {
             let Some(record) = self.records.get(index as usize) else { continue };
             loop {
                 let header = record.plate.header();
                 // The place may be that of a later use or of an earlier aim: the header is swapped
                 // from just this one, and a draft that is doomed for nothing looks at its worker.
-                if record.place() != (slot, incarnation) {
+                if !removed(record.place()) {
                     break;
                 }
                 let generation = header.generation();
                 match header.phase() {
-                    Phase::Live => {
+                    Phase::Live | Phase::Provisional => {
                         let ticket = Record::ticket(index, generation);
                         if let Ok(holding) = self.close(ticket) {
-                            lost.push((ticket, record.plate.id(), holding.amount));
+                            lost(ticket, record.plate.id(), &holding);
                             self.finish(magazine, ticket);
                             break;
                         }
                     }
                     Phase::Pending => {
-                        if self.doom(record, generation) {
+                        if self.doom(index, record, generation) {
                             break;
                         }
                     }
@@ -401,7 +490,6 @@ impl Ledger {
                 }
             }
         }
-        lost
     }
 
     /// Keeps a draft from becoming a reservation. False: it has moved on, look again.
@@ -409,7 +497,7 @@ impl Ledger {
     /// A member of a gang is doomed through its leader. If the leader is live, or was and is gone,
     /// the member is as good as live and is helped there. If the leader is gone because the gang
     /// came to nothing, its maker has unbound the members before.
-    fn doom(&self, record: &Record, generation: u64) -> bool {
+    fn doom(&self, index: u32, record: &Record, generation: u64) -> bool {
         let leader = record.leader(generation).filter(|_| !bug(Bug::DoomIgnoresLeader));
         let Some(leader) = leader else {
             return record.plate.advance(generation, Phase::Pending, Phase::Doomed).is_ok();
@@ -422,7 +510,9 @@ impl Ledger {
                 true
             }
             Err(_) if record.leader(generation) == Some(leader) => {
-                let _ = record.plate.advance(generation, Phase::Pending, Phase::Live);
+                let provisional = record.rides() && self.rider(index).is_provisional();
+                let phase = if provisional { Phase::Provisional } else { Phase::Live };
+                let _ = record.plate.advance(generation, Phase::Pending, phase);
                 false
             }
             Err(_) => false,

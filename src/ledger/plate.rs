@@ -38,6 +38,17 @@ pub(crate) enum Phase {
     Doomed = 4,
     /// Part of a group that may give it back, and holds its id until it has; or being resized.
     Pledged = 5,
+    /// As live, but it ends by itself unless it is confirmed in time; or it is a claim to what others
+    /// hold who have yet to leave.
+    Provisional = 6,
+}
+
+impl Phase {
+    /// Capacity is held, and nobody is at work on it.
+    #[inline]
+    pub(crate) const fn is_held(self) -> bool {
+        matches!(self, Phase::Live | Phase::Provisional)
+    }
 }
 
 /// Generation and phase, in one word also here: handed about in parts, it costs a stall each time
@@ -64,6 +75,7 @@ impl Header {
             3 => Phase::Closing,
             4 => Phase::Doomed,
             5 => Phase::Pledged,
+            6 => Phase::Provisional,
             _ => Phase::Free,
         }
     }
@@ -104,6 +116,12 @@ impl Plate {
             .compare_exchange(old.0, new.0, Ordering::AcqRel, Ordering::Acquire)
             .map(|_| ())
             .map_err(Header)
+    }
+
+    /// A seeded bug's way to move the header.
+    #[cfg(all(slotwise_loom, test))]
+    pub(crate) fn overwrite(&self, generation: u64, phase: Phase) {
+        self.header.store(Header::new(generation, phase).0, Ordering::Release);
     }
 
     /// Starts a new use and returns its generation. Only by who owns the free plate. The first
@@ -187,11 +205,11 @@ impl Plate {
         (self.indexed.load(Ordering::Relaxed) >> 8).checked_sub(1).map(Spot::from_bits)
     }
 
-    /// The id. Only by the owner.
+    /// The id. By the owner; by others only beside [`Plate::still`].
     pub(crate) fn id(&self) -> Vec<u8> {
         let len = (self.indexed.load(Ordering::Relaxed) & 0xff) as usize;
         let bytes = self.id.iter().flat_map(|cell| cell.load(Ordering::Relaxed).to_le_bytes());
-        bytes.take(len).collect()
+        bytes.take(len.min(MAX_ID_LEN)).collect()
     }
 
     /// While free: the id's words, for its owner to keep something in.

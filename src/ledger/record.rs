@@ -1,14 +1,18 @@
 //! A reservation's record.
 //!
 //! ```text
-//! free -> pending -> live -> closing -> free, next generation
-//!           |  ^     |  ^                     ^
-//!           v  |     v  |                     |
-//!          doomed   pledged ------------------+
+//!           +-----> provisional -----+
+//!           |          |  ^  |         v
+//! free -> pending -----|--|--+-> live -> closing -> free, next generation
+//!           |  ^       v  |      |  ^                 ^
+//!           v  |     pledged <---+  |                 |
+//!          doomed      |  +---------+                 |
+//!                      +------------------------------+
 //! ```
 //! *Doomed*: a worker was removed, maybe the one that it was about to be live on. *Pledged*: part of
 //! a group that gives it back or, if the group cannot be done, lets it be as it was; or being resized,
-//! after which it holds another amount.
+//! after which it holds another amount; then it is again what it was, live or provisional. *Provisional*:
+//! live but for ending by itself, unless it is confirmed before.
 //!
 //! The header of its [`Plate`] decides who of two releases closes it, and whether a removal comes
 //! before or after it was made. All else belongs to whoever moved the header last.
@@ -42,7 +46,15 @@ pub(crate) struct Holding {
     pub(crate) incarnation: u32,
     pub(crate) amount: Resources,
     pub(crate) version: u64,
+    /// It has a rider: see [`super::rider`].
+    pub(crate) rides: bool,
+    /// It was provisional, not live, when it was looked at or pledged.
+    pub(crate) provisional: bool,
 }
+
+/// In the word of the amount, above all that an amount takes.
+const RIDES: u64 = 1 << 63;
+const _: () = assert!(Resources::MAX.to_bits() < RIDES);
 
 impl Record {
     /// Starts a new use and returns its generation. Only by who owns the free record.
@@ -65,12 +77,41 @@ impl Record {
         self.amount.store(amount.to_bits(), Ordering::Relaxed);
     }
 
+    /// The same for one that has a rider.
+    pub(crate) fn aim_riding(&self, slot: u32, incarnation: u32, amount: &Resources) {
+        self.aim(slot, incarnation, amount);
+        self.amount.store(amount.to_bits() | RIDES, Ordering::Relaxed);
+    }
+
+    /// It is held there from now on, by a change of that slot that made this version. Only by who has
+    /// pledged the record.
+    pub(crate) fn relocate(&self, slot: u32, incarnation: u32, version: u64) {
+        self.set_version(version);
+        self.place.store((slot as u64) << 32 | incarnation as u64, Ordering::Release);
+    }
+
+    #[inline]
+    pub(crate) fn rides(&self) -> bool {
+        self.amount.load(Ordering::Relaxed) & RIDES != 0
+    }
+
     /// See [`super::Ledger::publish`].
     #[inline(always)]
     pub(crate) fn publish(&self, generation: u64, version: u64, gone: impl Fn() -> bool) -> bool {
+        self.publish_as(Phase::Live, generation, version, gone)
+    }
+
+    #[inline(always)]
+    pub(crate) fn publish_as(
+        &self,
+        phase: Phase,
+        generation: u64,
+        version: u64,
+        gone: impl Fn() -> bool,
+    ) -> bool {
         self.set_version(version);
         loop {
-            if self.plate.advance(generation, Phase::Pending, Phase::Live).is_ok() {
+            if self.plate.advance(generation, Phase::Pending, phase).is_ok() {
                 return true;
             }
             if self.reprieve(generation, &gone) {
@@ -107,7 +148,8 @@ impl Record {
         // the new amount against the old word. The other way round, who reads the new word finds the
         // record pledged or, live again, with this amount.
         let order = if bug(Bug::AmountUnordered) { Ordering::Relaxed } else { Ordering::Release };
-        self.amount.store(amount.to_bits(), order);
+        let rides = self.amount.load(Ordering::Relaxed) & RIDES;
+        self.amount.store(amount.to_bits() | rides, order);
     }
 
     /// Becomes a member of a gang in this generation. Only by its maker, before the member's slot
@@ -143,11 +185,14 @@ impl Record {
     #[inline]
     pub(crate) fn holding(&self) -> Holding {
         let (slot, incarnation) = self.place();
+        let amount = self.amount.load(Ordering::Relaxed);
         Holding {
             slot,
             incarnation,
-            amount: Resources::from_bits(self.amount.load(Ordering::Relaxed)),
+            amount: Resources::from_bits(amount & !RIDES),
             version: self.version.load(Ordering::Relaxed),
+            rides: amount & RIDES != 0,
+            provisional: false,
         }
     }
 
@@ -160,7 +205,8 @@ impl Record {
     pub(crate) fn read(&self) -> (Header, Holding) {
         loop {
             let header = self.plate.header();
-            let holding = self.holding();
+            let provisional = header.phase() == Phase::Provisional;
+            let holding = Holding { provisional, ..self.holding() };
             if self.plate.still(header) {
                 return (header, holding);
             }

@@ -8,8 +8,10 @@ pub mod order;
 mod policy;
 mod resources;
 mod score;
+mod victims;
 
 pub use filter::{Mismatch, Rank, Traits, Wanted};
 pub use policy::{Policy, UnknownPolicy};
 pub use resources::{Dimension, Free, Resources};
 pub use score::{free_share, weights};
+pub use victims::{Cost, Held as Victim, fewest as fewest_victims};

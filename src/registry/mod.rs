@@ -30,7 +30,7 @@ pub use worker::{WorkerError, WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate};
 pub(crate) use writer::Signal;
 use writer::Writer;
 
-use crate::ledger::{Header, IdIndex, Plate};
+use crate::ledger::{Agenda, Armed, Header, IdIndex, Lease, LeaseOver, Plate};
 use crate::placement::Resources;
 use crate::slots::{Blocks, Count, Stamp, State, Table, Wide, Word};
 use crate::sync::Chunked;
@@ -74,6 +74,10 @@ pub(crate) struct Shared {
     facts: Chunked<ArcSwapOption<Facts>, 512>,
     plates: Chunked<Plate, 512>,
     ids: IdIndex,
+    /// Only where a worker has ever had one.
+    leases: Chunked<Lease, 512>,
+    /// Leases that were begun, or cut short, since the last tick.
+    armed: Armed,
 }
 
 impl Shared {
@@ -114,6 +118,28 @@ impl Shared {
             .then_some(WorkerRef { index: slot, incarnation: stamp.incarnation })
     }
 
+    /// Lets a registration's lease run until then.
+    fn renew_lease(&self, worker: WorkerRef, until: u64) -> Result<(), LeaseOver> {
+        let lease = self.leases.get_or_grow(worker.index as usize);
+        if lease.renew(worker.incarnation, until)? {
+            self.armed.arm(worker.index, &lease.note);
+        }
+        Ok(())
+    }
+
+    /// Until when a registration's lease runs.
+    fn lease(&self, worker: WorkerRef) -> Option<u64> {
+        let (incarnation, until) = self.leases.get(worker.index as usize)?.running()?;
+        (incarnation == worker.incarnation).then_some(until)
+    }
+
+    /// Whether this registration is there. Under the lock, or true of an instant only.
+    fn is_registered(&self, worker: WorkerRef) -> bool {
+        self.table.get(worker.index).is_some_and(|slot| {
+            slot.stamp().incarnation == worker.incarnation && slot.word().state() != State::Removed
+        })
+    }
+
     /// What an id hashes to; see [`crate::Affinity`].
     fn hash(id: &[u8]) -> u64 {
         seahash::hash(id)
@@ -140,6 +166,8 @@ impl Registry {
                 facts: Chunked::new(limits.workers),
                 plates: Chunked::new(limits.workers),
                 ids: IdIndex::new(limits.workers),
+                leases: Chunked::new(limits.workers),
+                armed: Armed::default(),
             },
             writer: Mutex::new(Writer::new(limits)),
         };
@@ -180,6 +208,72 @@ impl Registry {
         self.write(|writer, shared| writer.remove(shared, id).map(end))
     }
 
+    /// The same for those of these registrations that are there, with their ids.
+    pub(crate) fn remove_all<R>(
+        &self,
+        workers: &[WorkerRef],
+        end: impl FnOnce(Vec<(Name, WorkerRef)>) -> R,
+    ) -> R {
+        self.write(|writer, shared| {
+            let there = workers.iter().filter(|&&worker| shared.is_registered(worker));
+            let removed = there.map(|&worker| (writer.remove_slot(shared, worker.index), worker));
+            end(removed.collect())
+        })
+    }
+
+    /// Makes what is held on a pending worker held on the one that it has become. If the latter is not
+    /// registered, the former takes its id, and `moved` has nothing to do; if it is, `moved` is to take
+    /// over from the first what fits on the second, and to end the rest once the first is removed.
+    pub(crate) fn hand_off<R>(
+        &self,
+        expected: &[u8],
+        real: &[u8],
+        take_over: impl FnOnce(WorkerRef, WorkerRef),
+        end: impl FnOnce(WorkerRef) -> R,
+    ) -> Result<(WorkerRef, Option<R>), WorkerError> {
+        self.write(|writer, shared| {
+            let from = writer.to_hand_off(shared, expected, real)?;
+            match shared.find(real) {
+                None => writer.rename(shared, from.index, real).map(|()| (from, None)),
+                Some(to) => {
+                    take_over(from, to);
+                    writer.remove_slot(shared, from.index);
+                    Ok((to, Some(end(from))))
+                }
+            }
+        })
+    }
+
+    /// No lock. Refused once the lease is over.
+    pub(crate) fn renew_lease(&self, worker: WorkerRef, until: u64) -> Result<(), LeaseOver> {
+        self.shared.renew_lease(worker, until)
+    }
+
+    /// The registrations whose leases are over by `now`, each once; the caller's to remove.
+    ///
+    /// Races with heartbeats: a lease is swapped from just what was read, and ended or put off.
+    pub(crate) fn leases_over(&self, agenda: &mut Agenda, now: u64) -> Vec<WorkerRef> {
+        let lease = |index: u32| self.shared.leases.get_or_grow(index as usize);
+        let mut over = Vec::new();
+        agenda.advance(
+            &self.shared.armed,
+            now,
+            |index| &lease(index).note,
+            |index| {
+                loop {
+                    let running = lease(index).running()?;
+                    if running.1 > now {
+                        return Some(running.1);
+                    }
+                    if lease(index).expire(running) {
+                        over.push(WorkerRef { index, incarnation: running.0 });
+                    }
+                }
+            },
+        );
+        over
+    }
+
     pub(crate) fn signal(&self, id: &[u8], signal: Signal) -> Result<WorkerInfo, WorkerError> {
         self.write(|writer, shared| writer.signal(shared, id, signal))
     }
@@ -190,10 +284,7 @@ impl Registry {
 
     pub(crate) fn info(&self, worker: WorkerRef) -> Option<WorkerInfo> {
         let writer = self.writer.lock();
-        let slot = self.shared.table.get(worker.index)?;
-        let current =
-            slot.stamp().incarnation == worker.incarnation && slot.word().state() != State::Removed;
-        current.then(|| writer.info(&self.shared, worker.index))
+        self.shared.is_registered(worker).then(|| writer.info(&self.shared, worker.index))
     }
 
     /// All workers, those of one pool, or those on one machine, by index.

@@ -121,6 +121,19 @@ pub(crate) struct Facts {
     pub(super) machine: Option<Name>,
 }
 
+impl Facts {
+    /// The machine that it runs on.
+    pub(crate) fn machine(&self) -> Option<&Name> {
+        self.machine.as_ref()
+    }
+
+    /// The value of a label.
+    pub(crate) fn label(&self, key: &Name) -> Option<&Name> {
+        let labels = self.traits.labels.iter().chain(&self.own_labels);
+        labels.into_iter().find(|(k, _)| k == key).map(|(_, value)| value)
+    }
+}
+
 /// A worker's rank, by its class and the labels that its class does not hold.
 pub(super) fn rank(
     wanted: &Wanted<Name>,

@@ -39,6 +39,8 @@ pub struct WorkerSpec {
     pub(crate) requires_selector: bool,
     pub(crate) preemptable: bool,
     pub(crate) pending: bool,
+    pub(crate) generation: u64,
+    pub(crate) lease: Option<u64>,
 }
 
 impl WorkerSpec {
@@ -59,6 +61,8 @@ impl WorkerSpec {
             requires_selector: false,
             preemptable: false,
             pending: false,
+            generation: 0,
+            lease: None,
         }
     }
 
@@ -126,6 +130,21 @@ impl WorkerSpec {
         self
     }
 
+    /// The generation of the rollout that it belongs to. Default 0. See
+    /// [`Engine::ready_generation`](crate::Engine::ready_generation).
+    pub fn generation(mut self, generation: u64) -> Self {
+        self.generation = generation;
+        self
+    }
+
+    /// Ends with the first tick at or after this time of the host's clock, unless a
+    /// [heartbeat](crate::Engine::heartbeat) puts that off. By default a worker stays until it is
+    /// removed. For a worker on its way: until when it is waited for.
+    pub fn lease(mut self, until: u64) -> Self {
+        self.lease = Some(until);
+        self
+    }
+
     /// Registered while still being started: holds only reservations made ahead until
     /// [`Engine::ready`](crate::Engine::ready) is called.
     pub fn pending(mut self, yes: bool) -> Self {
@@ -148,6 +167,7 @@ pub struct WorkerUpdate {
     pub(crate) machine: Option<Option<Name>>,
     pub(crate) requires_selector: Option<bool>,
     pub(crate) preemptable: Option<bool>,
+    pub(crate) generation: Option<u64>,
 }
 
 impl WorkerUpdate {
@@ -208,6 +228,13 @@ impl WorkerUpdate {
         self
     }
 
+    /// A later generation of the rollout: the worker is as ready as a readiness signal of that
+    /// generation says, so it is pending until one comes.
+    pub fn generation(mut self, generation: u64) -> Self {
+        self.generation = Some(generation);
+        self
+    }
+
     /// Another machine, or none.
     pub fn machine(mut self, machine: Option<Name>) -> Self {
         self.machine = Some(machine);
@@ -262,6 +289,10 @@ pub struct WorkerInfo {
     pub requires_selector: bool,
     /// Serves only requests that accept preemptable workers.
     pub preemptable: bool,
+    /// The generation of the rollout that it belongs to.
+    pub generation: u64,
+    /// When it ends unless it is heard of before; none: it stays until it is removed.
+    pub lease: Option<u64>,
 }
 
 impl WorkerInfo {
@@ -318,6 +349,27 @@ pub enum WorkerError {
     Duplicate,
     /// No worker of this id, or not this registration of it, is registered.
     Unknown,
+    /// The signal or update is of a generation of the rollout that is over.
+    OldGeneration {
+        /// The generation that it is of.
+        given: u64,
+        /// The worker's.
+        current: u64,
+    },
+    /// The lease would be over already.
+    LeasePassed {
+        /// Until when it would run.
+        until: u64,
+        /// The time that the last tick told.
+        now: u64,
+    },
+    /// Only a pending worker can be handed off.
+    NotPending {
+        /// Its state.
+        state: State,
+    },
+    /// A worker cannot be handed off to itself.
+    HandOffToItself,
     /// The table is full. Raise [`Config::max_workers`](crate::Config::max_workers).
     TableFull {
         /// The limit that was reached.
@@ -347,6 +399,16 @@ impl fmt::Display for WorkerError {
                 f.write_str("a worker of this id is registered: update it, or remove it first")
             }
             WorkerError::Unknown => f.write_str("no such worker is registered"),
+            WorkerError::OldGeneration { given, current } => {
+                write!(f, "of generation {given}, which is over: it is {current}")
+            }
+            WorkerError::LeasePassed { until, now } => {
+                write!(f, "a lease until {until} is over: it is {now}")
+            }
+            WorkerError::NotPending { state } => {
+                write!(f, "only a pending worker can be handed off; it is {state}")
+            }
+            WorkerError::HandOffToItself => f.write_str("a worker cannot be handed off to itself"),
             WorkerError::TableFull { limit } => {
                 write!(f, "all {limit} worker slots are taken: raise Config::max_workers")
             }

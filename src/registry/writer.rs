@@ -25,6 +25,8 @@ use crate::slots::{BlockRef, Occupant, Ring, Stamp, State, Wide, Word};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     Ready,
+    /// By an agent of this generation of the rollout.
+    ReadyOf(u64),
     Unready,
     Cordon,
     Uncordon,
@@ -48,6 +50,8 @@ pub(super) struct Writer {
     /// The directory has changed since it was last shown to readers.
     pub(super) unseen: bool,
     pub(super) limits: Limits,
+    /// Rollout generations, but for 0.
+    pub(super) generations: BTreeMap<u32, u64>,
 }
 
 impl Writer {
@@ -66,6 +70,7 @@ impl Writer {
             directory: Directory::default(),
             unseen: false,
             limits,
+            generations: BTreeMap::new(),
         }
     }
 
@@ -109,6 +114,10 @@ impl Writer {
                 return Err(full);
             }
         }
+        if spec.generation > 0 {
+            self.generations.insert(slot, spec.generation);
+        }
+        let lease = spec.lease;
         let capacity = less(spec.total, spec.set_aside);
         let state = if spec.pending { State::Pending } else { State::Ready };
         let stamp = shared.table.open(slot).register(capacity, state);
@@ -125,7 +134,12 @@ impl Writer {
         for selector in self.lookers(slot) {
             self.list(selector, None);
         }
-        Ok(WorkerRef { index: slot, incarnation: stamp.incarnation })
+        let worker = WorkerRef { index: slot, incarnation: stamp.incarnation };
+        if let Some(until) = lease {
+            // Of a registration that has just begun, and so is not over.
+            let _ = shared.renew_lease(worker, until);
+        }
+        Ok(worker)
     }
 
     pub(super) fn update(
@@ -138,6 +152,14 @@ impl Writer {
         let old = self.spec(shared, slot);
         let new = apply(old.clone(), update);
         check::worker(&new)?;
+        if new.generation < old.generation {
+            let (given, current) = (new.generation, old.generation);
+            return Err(WorkerError::OldGeneration { given, current });
+        }
+        if new.generation > old.generation {
+            self.generations.insert(slot, new.generation);
+            self.entries.get_mut(slot).ready = false;
+        }
         if new == old {
             return Ok(self.info(shared, slot));
         }
@@ -145,6 +167,7 @@ impl Writer {
             let strip = |s: &WorkerSpec| WorkerSpec {
                 total: Resources::ZERO.gpus((s.total.gpus > 0) as u64),
                 set_aside: Resources::ZERO,
+                generation: 0,
                 ..s.clone()
             };
             strip(a) != strip(b)
@@ -198,10 +221,17 @@ impl Writer {
     /// to end.
     pub(super) fn remove(&mut self, shared: &Shared, id: &[u8]) -> Result<WorkerRef, WorkerError> {
         let worker = shared.find(id).ok_or(WorkerError::Unknown)?;
-        let slot = worker.index;
+        self.remove_slot(shared, worker.index);
+        Ok(worker)
+    }
+
+    /// The same by slot; returns the id.
+    pub(super) fn remove_slot(&mut self, shared: &Shared, slot: u32) -> Name {
         shared.table.open(slot).remove();
+        self.generations.remove(&slot);
         let plate = shared.plates.get_or_grow(slot as usize);
         let generation = plate.header().generation();
+        let id = plate.id().into();
         // Nobody finds the id any more.
         let _ = plate.advance(generation, Phase::Live, Phase::Closing);
         if let Some(spot) = plate.spot() {
@@ -219,7 +249,61 @@ impl Writer {
         if plate.end(generation) && !entry.facts.stamp.spent() {
             self.free_slots.push(slot);
         }
-        Ok(worker)
+        id
+    }
+
+    /// The pending worker that is to be handed off.
+    pub(super) fn to_hand_off(
+        &self,
+        shared: &Shared,
+        expected: &[u8],
+        real: &[u8],
+    ) -> Result<WorkerRef, WorkerError> {
+        if real.is_empty() || real.len() > crate::MAX_ID_LEN {
+            return Err(WorkerError::IdLength { length: real.len() });
+        }
+        let worker = shared.find(expected).ok_or(WorkerError::Unknown)?;
+        if expected == real {
+            return Err(WorkerError::HandOffToItself);
+        }
+        match self.entries[worker.index].state() {
+            State::Pending => Ok(worker),
+            state => Err(WorkerError::NotPending { state }),
+        }
+    }
+
+    /// Gives a worker another id, which nobody has. For a moment it has none.
+    pub(super) fn rename(
+        &mut self,
+        shared: &Shared,
+        slot: u32,
+        id: &[u8],
+    ) -> Result<(), WorkerError> {
+        let plate = shared.plates.get_or_grow(slot as usize);
+        let old = plate.id();
+        let enter = |id: &[u8]| {
+            let _ = plate.advance(plate.header().generation(), Phase::Live, Phase::Closing);
+            if let Some(spot) = plate.spot() {
+                shared.ids.remove(spot);
+            }
+            let generation = plate.open_next(id);
+            let same = |other: u32| if other == slot { None } else { shared.carrier(other, id) };
+            let entered = match shared.ids.insert(Shared::hash(id), slot, same) {
+                Insert::Mine(spot) => {
+                    plate.set_spot(spot);
+                    true
+                }
+                _ => false,
+            };
+            let _ = plate.advance(generation, Phase::Pending, Phase::Live);
+            entered
+        };
+        if enter(id) {
+            return Ok(());
+        }
+        // The index has no cell for it; the one that the old id left is there still.
+        enter(&old);
+        Err(WorkerError::TableFull { limit: self.limits.workers })
     }
 
     pub(super) fn signal(
@@ -229,10 +313,19 @@ impl Writer {
         signal: Signal,
     ) -> Result<WorkerInfo, WorkerError> {
         let slot = shared.find(id).ok_or(WorkerError::Unknown)?.index;
+        if let Signal::ReadyOf(given) = signal {
+            let current = self.generation(slot);
+            if given < current {
+                return Err(WorkerError::OldGeneration { given, current });
+            }
+            if given > current {
+                self.generations.insert(slot, given);
+            }
+        }
         let entry = self.entries.get_mut(slot);
         let before = entry.state();
         match signal {
-            Signal::Ready => entry.ready = true,
+            Signal::Ready | Signal::ReadyOf(_) => entry.ready = true,
             Signal::Unready => entry.ready = false,
             Signal::Cordon => entry.cordoned = true,
             Signal::Uncordon => (entry.cordoned, entry.draining) = (false, false),
@@ -438,7 +531,13 @@ impl Writer {
             requires_selector: traits.requires_selector,
             preemptable: traits.preemptable,
             pending: !entry.ready,
+            generation: self.generation(slot),
+            lease: None,
         }
+    }
+
+    fn generation(&self, slot: u32) -> u64 {
+        self.generations.get(&slot).copied().unwrap_or(0)
     }
 
     pub(super) fn info(&self, shared: &Shared, slot: u32) -> WorkerInfo {
@@ -450,9 +549,10 @@ impl Writer {
     fn info_at(&self, shared: &Shared, slot: u32, word: Word<Wide>) -> WorkerInfo {
         let spec = self.spec(shared, slot);
         let incarnation = self.entries[slot].facts.stamp.incarnation;
+        let worker = WorkerRef { index: slot, incarnation };
         WorkerInfo {
             id: spec.id,
-            worker: WorkerRef { index: slot, incarnation },
+            worker,
             version: word.version(),
             state: word.state(),
             total: spec.total,
@@ -467,6 +567,8 @@ impl Writer {
             machine: spec.machine,
             requires_selector: spec.requires_selector,
             preemptable: spec.preemptable,
+            generation: spec.generation,
+            lease: shared.lease(worker),
         }
     }
 
@@ -527,6 +629,7 @@ fn apply(spec: WorkerSpec, update: WorkerUpdate) -> WorkerSpec {
         machine: update.machine.unwrap_or(spec.machine),
         requires_selector: update.requires_selector.unwrap_or(spec.requires_selector),
         preemptable: update.preemptable.unwrap_or(spec.preemptable),
+        generation: update.generation.unwrap_or(spec.generation),
         ..spec
     }
 }

@@ -268,6 +268,14 @@ impl<L: Layout> Word<L> {
         Word { low, version: self.version + changes, layout: PhantomData }
     }
 
+    /// With `amount` promised to one reservation, also where that leaves less than nothing: others who
+    /// hold as much are to leave. The caller has seen that they do.
+    #[inline]
+    pub(crate) fn promise(self, amount: &Resources) -> Self {
+        let low = self.low - Self::amount(amount);
+        Word { low, version: self.version + 1, layout: PhantomData }
+    }
+
     /// With `need` taken by one reservation, if it fits, as [`Free::fits`] says: all fields at once,
     /// by one subtraction.
     ///

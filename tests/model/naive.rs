@@ -283,7 +283,10 @@ impl Model {
             }
             (Answer::Existing(ticket), Ok(placed)) => {
                 let Held { on: worker, version, .. } = self.held[&ticket];
-                assert_eq!(placed, Reservation { ticket, worker, version, existing: true });
+                assert_eq!(
+                    placed,
+                    Reservation { ticket, worker, version, existing: true, provisional: false }
+                );
             }
             (Answer::No(expected), Err(error)) => {
                 assert_eq!(told(error), told(expected), "{ask:?}");

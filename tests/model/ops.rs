@@ -78,6 +78,8 @@ impl Spec {
             machine: self.machine.map(Name::from),
             requires_selector: self.requires_selector,
             preemptable: self.preemptable,
+            generation: 0,
+            lease: None,
         }
     }
 }

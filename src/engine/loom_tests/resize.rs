@@ -27,8 +27,10 @@ impl World {
         let changed = self.slots[at].change(&change, &mut 0);
         let gone = || self.gone(at);
         let kept = match changed {
-            Ok(changed) => self.ledger.unpledge_as(ticket, &need, changed.version(), gone),
-            Err(_) => self.ledger.unpledge(ticket, gone),
+            Ok(changed) => {
+                self.ledger.unpledge_as(ticket, held.provisional, &need, changed.version(), gone)
+            }
+            Err(_) => self.ledger.unpledge(ticket, held.provisional, gone),
         };
         match (kept, changed) {
             (false, _) => {

@@ -1,0 +1,159 @@
+//! Provisional reservations: confirmed in time, or ended by a tick.
+//!
+//! The header decides. A confirmation moves it from *provisional* to *live*, an expiry from
+//! *provisional* to *closing*, a release likewise: one of them is first. What else a tick sees (a
+//! record that is still being made, or one that somebody is at work on) it looks at again next time.
+//!
+//! Deadlines are entered into a wheel by ticks alone, from the notes that whoever makes a provisional
+//! reservation leaves; see [`super::agenda`].
+
+use super::agenda::Agenda;
+use super::record::Record;
+use super::rider::Rider;
+use super::tally::Counted;
+use super::{Carried, Draft, Header, Holding, Ledger, NotLive, Phase, Ticket};
+#[cfg(all(slotwise_loom, test))]
+use crate::sync::{Bug, bug};
+use crate::sync::{Stop, stop};
+
+impl Ledger {
+    #[inline]
+    pub(super) fn rider(&self, index: u32) -> &Rider {
+        self.riders.get_or_grow(index as usize)
+    }
+
+    /// Gives a draft a rider. Before it aims anywhere.
+    pub(crate) fn load(&self, draft: Draft, carried: &Carried) -> Draft {
+        let rider = self.rider(draft.index());
+        rider.write(carried);
+        draft.riding(rider.is_provisional())
+    }
+
+    /// Writes down where a draft is counted. Before its slot's swap.
+    pub(crate) fn set_counted(&self, draft: Draft, counted: &[Counted]) {
+        self.rider(draft.index()).count(counted);
+    }
+
+    /// The same of a reservation that its caller has pledged.
+    pub(crate) fn recount(&self, ticket: Ticket, counted: &[Counted]) {
+        self.rider(ticket.index()).count(counted);
+    }
+
+    /// Says that a reservation that its caller has pledged is on another worker. After it has been taken
+    /// there.
+    pub(crate) fn relocate(&self, ticket: Ticket, (slot, incarnation): (u32, u32), version: u64) {
+        self.record(ticket.index()).relocate(slot, incarnation, version);
+    }
+
+    /// The id of a reservation, if it is there; empty for an anonymous one.
+    pub(crate) fn id_of(&self, ticket: Ticket) -> Option<Vec<u8>> {
+        let plate = &self.records.get(ticket.index() as usize)?.plate;
+        let header = plate.header();
+        let id = plate.id();
+        (header.generation() == ticket.generation() && plate.still(header)).then_some(id)
+    }
+
+    /// Notes a draft with a deadline for the next tick. Before its slot's swap, so that what is taken
+    /// ends in time whatever becomes of its maker once it is published.
+    pub(crate) fn arm(&self, draft: Draft) {
+        self.armed.arm(draft.index(), &self.rider(draft.index()).note);
+    }
+
+    /// What a reservation carries. By who owns its record.
+    pub(crate) fn carried(&self, ticket: Ticket) -> (Carried, impl Iterator<Item = Counted> + '_) {
+        let rider = self.rider(ticket.index());
+        (rider.read(), rider.counted())
+    }
+
+    /// What a reservation carries, if it is still held.
+    pub(crate) fn look_carried(&self, ticket: Ticket) -> Option<Carried> {
+        let rider = self.riders.get(ticket.index() as usize)?;
+        let plate = &self.record(ticket.index()).plate;
+        let header = plate.header();
+        let carried = rider.read();
+        (header.generation() == ticket.generation() && plate.still(header)).then_some(carried)
+    }
+
+    /// Tells a reservation to leave: it is not asked again.
+    pub(crate) fn displace(&self, ticket: Ticket) {
+        self.rider(ticket.index()).displace(ticket.generation());
+    }
+
+    pub(crate) fn is_displaced(&self, ticket: Ticket) -> bool {
+        let rider = self.riders.get(ticket.index() as usize);
+        rider.is_some_and(|rider| rider.is_displaced(ticket.generation()))
+    }
+
+    /// Makes a provisional reservation a live one; one that is live already stays so.
+    ///
+    /// Races with its expiry and with a release: see the head of this file. With a removal of its
+    /// worker, which ends it either way.
+    pub(crate) fn confirm(&self, ticket: Ticket) -> Result<Holding, NotLive> {
+        let record = self.records.get(ticket.index() as usize).ok_or(NotLive::Gone)?;
+        #[cfg(all(slotwise_loom, test))]
+        if bug(Bug::ConfirmWithoutCas) && record.plate.header().phase() == Phase::Provisional {
+            record.plate.overwrite(ticket.generation(), Phase::Live);
+            return Ok(record.read().1);
+        }
+        let moved = record.plate.advance(ticket.generation(), Phase::Provisional, Phase::Live);
+        let (header, holding) = record.read();
+        match moved {
+            Ok(()) => Ok(Holding { provisional: true, ..holding }),
+            Err(now) if now.phase() == Phase::Live && now.generation() == ticket.generation() => {
+                // What was read is of this reservation, if it is still there.
+                let same = header.generation() == ticket.generation();
+                if same { Ok(holding) } else { Err(NotLive::Gone) }
+            }
+            Err(now) => Err(NotLive::why(now, ticket)),
+        }
+    }
+
+    /// Header and deadline of a record, as they were at one instant.
+    fn due(&self, index: u32) -> (Header, Option<u64>) {
+        let plate = &self.record(index).plate;
+        let rider = self.rider(index);
+        loop {
+            let header = plate.header();
+            let deadline = rider.read().deadline;
+            if plate.still(header) {
+                return (header, deadline);
+            }
+        }
+    }
+
+    /// Ends each provisional reservation whose deadline has come by `now`: `end` owns it, closed, and
+    /// has its slot credited before it finishes it. Amortised O(1) for each that was ever armed.
+    pub(crate) fn expire(
+        &self,
+        agenda: &mut Agenda,
+        now: u64,
+        mut end: impl FnMut(Ticket, Holding, Vec<u8>),
+    ) {
+        let note = |index: u32| &self.rider(index).note;
+        agenda.advance(&self.armed, now, note, |index| {
+            loop {
+                let (header, deadline) = self.due(index);
+                let deadline = deadline?;
+                match header.phase() {
+                    Phase::Provisional if deadline <= now => {
+                        stop(Stop::Due);
+                        let generation = header.generation();
+                        let plate = &self.record(index).plate;
+                        let first = plate.advance(generation, Phase::Provisional, Phase::Closing);
+                        if first.is_ok() {
+                            let ticket = Record::ticket(index, generation);
+                            let holding = self.record(index).holding();
+                            end(ticket, Holding { provisional: true, ..holding }, plate.id());
+                            return None;
+                        }
+                        // Confirmed or released, or being resized: look again.
+                    }
+                    Phase::Provisional | Phase::Pending | Phase::Doomed | Phase::Pledged => {
+                        return Some(deadline);
+                    }
+                    Phase::Free | Phase::Live | Phase::Closing => return None,
+                }
+            }
+        });
+    }
+}
