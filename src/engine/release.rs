@@ -1,6 +1,7 @@
 //! Giving back, by ticket or by id.
 
 use super::local::Local;
+use super::reserve::worker_of;
 use super::{Engine, ReleaseError, Released};
 use crate::ledger::{Holding, NotLive, Ticket};
 use crate::registry::WorkerRef;
@@ -73,16 +74,25 @@ impl Engine {
         local.counters.released.add(1);
     }
 
+    /// The same of one that carries more than an amount, by who has closed it.
+    #[cold]
+    #[inline(never)]
+    fn release_riding(&self, local: &Local, ticket: Ticket, holding: Holding) -> Released {
+        let worker = worker_of(&holding);
+        let version = self.give(local, worker, &holding.amount, 1);
+        self.finish(local, ticket, &holding);
+        Released { worker, amount: holding.amount, version }
+    }
+
     #[inline(always)]
     fn release_with(&self, local: &Local, ticket: Ticket) -> Result<Released, ReleaseError> {
         let record = self.ledger.close_record(ticket)?;
         stop(Stop::Closed);
-        let holding = record.holding();
+        let Some(holding) = record.plain_holding() else {
+            return Ok(self.release_riding(local, ticket, record.holding()));
+        };
         let worker = WorkerRef { index: holding.slot, incarnation: holding.incarnation };
         let version = self.give(local, worker, &holding.amount, 1);
-        if holding.rides {
-            self.settle(ticket, &holding.amount);
-        }
         stop(Stop::Given);
         self.ledger.finish_record(&local.magazine, ticket, record);
         local.counters.released.add(1);

@@ -347,9 +347,12 @@ impl Engine {
     fn place_of(&self, group: SpreadGroup, worker: WorkerRef) -> Option<(Key, u64)> {
         let scope = self.ranks.scopes.get(group.0 as usize)?.get()?;
         let by_name = |name: &Name| {
-            // 128 bits: that two names of one group share them is out of the question.
-            let second = seahash::hash_seeded(name, 0x51_07, 0x1e_55, 0x0c_a1, 0x1e_d0);
-            [seahash::hash(name), second | 1]
+            // 128 bits, of the name and of the name with its length before it: that two names of one
+            // group share them is out of the question. Not 0, which stands for a worker itself.
+            let mut marked = [0; MAX_NAME_LEN + 1];
+            marked[0] = name.len() as u8;
+            marked[1..=name.len()].copy_from_slice(name);
+            [seahash::hash(name), seahash::hash(&marked[..=name.len()]) | 1]
         };
         let itself = || [(worker.index as u64) << 32 | worker.incarnation as u64, 0];
         let facts = || self.registry.shared.facts(worker.index);

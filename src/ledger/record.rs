@@ -181,6 +181,22 @@ impl Record {
         ((place >> 32) as u32, place as u32)
     }
 
+    /// What it says, unless it has a rider. By who owns the record: the way of most, on which the word of
+    /// the amount is taken as it is.
+    #[inline(always)]
+    pub(crate) fn plain_holding(&self) -> Option<Holding> {
+        let (slot, incarnation) = self.place();
+        let amount = self.amount.load(Ordering::Relaxed);
+        (amount & RIDES == 0).then(|| Holding {
+            slot,
+            incarnation,
+            amount: Resources::from_bits(amount),
+            version: self.version.load(Ordering::Relaxed),
+            rides: false,
+            provisional: false,
+        })
+    }
+
     /// Consistent for who owns the record; for others, see [`Record::read`].
     #[inline]
     pub(crate) fn holding(&self) -> Holding {
