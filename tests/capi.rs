@@ -284,3 +284,72 @@ fn call_until_closed(engine: slotwise_engine_t, closes: bool) {
         }
     }
 }
+
+/// Pairs, of which the first may fail: see the test that calls it.
+fn pairs(engine: slotwise_engine_t, count: u64) {
+    let request = request("", 1);
+    for k in 0..count {
+        let mut placed = MaybeUninit::<slotwise_placement_t>::uninit();
+        // SAFETY: as the header asks; written on success.
+        let status = unsafe { slotwise_reserve(engine, &request, placed.as_mut_ptr()) };
+        if one_of(status, if k == 0 { &[SLOTWISE_PANIC] } else { &[] }) {
+            // SAFETY: written; as the header asks.
+            ok(unsafe { slotwise_release(engine, placed.assume_init().ticket, null_mut()) });
+        }
+    }
+}
+
+/// A thread-local value of the host whose destructor calls, after those of the library have run:
+/// what the thread kept of the engine may be another thread's by then, and is not used.
+#[test]
+fn a_thread_that_calls_while_it_ends_shares_nothing() {
+    use std::cell::Cell;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    const PAIRS: u64 = 100_000;
+    static ENDING: AtomicU32 = AtomicU32::new(0);
+
+    struct Late(Cell<slotwise_engine_t>);
+    impl Drop for Late {
+        fn drop(&mut self) {
+            ENDING.store(1, Ordering::Release);
+            // The next thread has begun, with what this one has handed on.
+            while ENDING.load(Ordering::Acquire) < 2 {
+                thread::yield_now();
+            }
+            pairs(self.0.get(), PAIRS);
+        }
+    }
+    thread_local! {
+        static LATE: Late = const { Late(Cell::new(0)) };
+    }
+
+    let mut engine = 0;
+    // SAFETY: as the header asks.
+    ok(unsafe { slotwise_engine_new(null(), &mut engine) });
+    ok(add(engine, "w"));
+    // Joined, not in a scope, which does not wait for destructors.
+    let threads = [
+        thread::spawn(move || {
+            // Registered first, so that it runs last.
+            LATE.with(|late| late.0.set(engine));
+            pairs(engine, 10);
+        }),
+        thread::spawn(move || {
+            while ENDING.load(Ordering::Acquire) < 1 {
+                thread::yield_now();
+            }
+            pairs(engine, 10);
+            ENDING.store(2, Ordering::Release);
+            pairs(engine, PAIRS);
+        }),
+    ];
+    threads.into_iter().for_each(|thread| thread.join().expect("it ends"));
+    let mut audit: slotwise_audit_t = sized();
+    // SAFETY: as the header asks.
+    unsafe {
+        ok(slotwise_audit(engine, &mut audit, null_mut(), 0));
+        ok(slotwise_engine_free(engine));
+    }
+    assert_eq!((audit.ok, audit.reservations), (1, 0), "{audit:?}");
+}

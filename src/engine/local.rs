@@ -29,7 +29,7 @@ pub(super) struct Recent {
 
 /// One thread's part of an engine. Outlives the thread: the next one takes it over, and with it
 /// the records of the magazine.
-pub(super) struct Local {
+pub(crate) struct Local {
     pub(super) magazine: Magazine,
     pub(super) counters: Arc<Counters>,
     /// The tier that a request of this thread last started at.

@@ -57,6 +57,9 @@ pub use workers::{Lost, Snapshot};
 use crate::ledger::{Batches, Ledger};
 use crate::registry::{Constraints, Limits, Registry, Selector, SelectorError};
 use counters::Counters;
+#[cfg(feature = "capi")]
+pub(crate) use local::Local;
+#[cfg(not(feature = "capi"))]
 use local::Local;
 use preempt::Claims;
 use terms::Ranks;
@@ -124,7 +127,7 @@ impl Engine {
 
     /// What this thread keeps for itself.
     #[inline]
-    fn local(&self) -> &Local {
+    pub(crate) fn local(&self) -> &Local {
         match self.locals.get() {
             Some(local) => local,
             None => self.first_local(),

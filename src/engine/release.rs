@@ -53,7 +53,7 @@ impl Engine {
     }
 
     /// The live reservation of an id. One that is being made is not held yet.
-    pub(super) fn ticket_of(&self, id: &[u8]) -> Result<Ticket, ReleaseError> {
+    pub(crate) fn ticket_of(&self, id: &[u8]) -> Result<Ticket, ReleaseError> {
         if id.is_empty() || id.len() > crate::MAX_ID_LEN {
             return Err(ReleaseError::NotHeld);
         }
@@ -85,7 +85,11 @@ impl Engine {
     }
 
     #[inline(always)]
-    fn release_with(&self, local: &Local, ticket: Ticket) -> Result<Released, ReleaseError> {
+    pub(crate) fn release_with(
+        &self,
+        local: &Local,
+        ticket: Ticket,
+    ) -> Result<Released, ReleaseError> {
         let record = self.ledger.close_record(ticket)?;
         stop(Stop::Closed);
         let Some(holding) = record.plain_holding() else {

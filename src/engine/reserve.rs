@@ -42,9 +42,10 @@ impl Engine {
     #[inline(always)]
     pub(crate) fn reserve_made<'a>(
         &self,
+        local: &Local,
         request: impl Fn() -> Request<'a>,
     ) -> Result<Reservation, ReserveError> {
-        self.reserve_with(self.local(), request)
+        self.reserve_with(local, request)
     }
 
     #[inline(always)]

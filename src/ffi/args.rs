@@ -61,12 +61,19 @@ pub(super) unsafe trait HasSize {}
 #[inline(always)]
 fn check<T>(pointer: *const T, name: &'static str) -> Result<(), Argument> {
     if pointer.is_null() {
-        return Err(Argument::new(SLOTWISE_NULL_POINTER, name));
+        return Err(wrong(SLOTWISE_NULL_POINTER, name));
     }
     if !pointer.is_aligned() {
-        return Err(Argument::new(SLOTWISE_MISALIGNED, name));
+        return Err(wrong(SLOTWISE_MISALIGNED, name));
     }
     Ok(())
+}
+
+// What is wrong is put into words apart: the way of what is right would prepare for it.
+#[cold]
+#[inline(never)]
+fn wrong(status: i32, name: &'static str) -> Argument {
+    Argument::new(status, name)
 }
 
 /// # Safety
@@ -276,22 +283,6 @@ pub(super) unsafe fn entries<'a, T>(
     Ok(unsafe { core::slice::from_raw_parts(pointer, count) })
 }
 
-/// The same, where NULL is no array.
-///
-/// # Safety
-/// As the module says.
-pub(super) unsafe fn optional_array<'a, T>(
-    pointer: *const T,
-    count: usize,
-    name: &'static str,
-) -> Result<Option<&'a [T]>, Argument> {
-    if pointer.is_null() {
-        return Ok(None);
-    }
-    // SAFETY: passed on.
-    unsafe { array(pointer, count, name) }.map(Some)
-}
-
 /// An array of `count` entries of `T`, `stride` bytes from one to the next (0: side by side). Its
 /// entries are read and written through pointers, never as a slice: what lies between them is not
 /// ours.
@@ -380,6 +371,37 @@ impl<T> Strided<T> {
             count => start.saturating_add((count - 1) * self.stride + entry),
         };
         Span { start, end, entry, stride: self.stride }
+    }
+}
+
+/// A column to read, or one value in place of a column.
+#[derive(Clone, Copy)]
+pub(super) struct Values<T> {
+    first: *const T,
+    /// 1, or 0 where all entries are one value.
+    step: usize,
+}
+
+impl<T: Copy> Values<T> {
+    /// `all` in place of NULL.
+    pub(super) fn new(
+        pointer: *const T,
+        all: &T,
+        name: &'static str,
+    ) -> Result<Values<T>, Argument> {
+        if pointer.is_null() {
+            return Ok(Values { first: all, step: 0 });
+        }
+        check(pointer, name)?;
+        Ok(Values { first: pointer, step: 1 })
+    }
+
+    /// # Safety
+    /// As the module says, of the entry at `index` of a column; the one value is still there.
+    #[inline(always)]
+    pub(super) unsafe fn get(self, index: usize) -> T {
+        // SAFETY: not NULL, aligned, passed on.
+        unsafe { self.first.add(index * self.step).read() }
     }
 }
 

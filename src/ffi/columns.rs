@@ -3,7 +3,7 @@
 
 use core::ffi::c_char;
 
-use super::args::{self, Argument, Column, HasSize, Span};
+use super::args::{self, Argument, Column, HasSize, Span, Values};
 use super::batch::{mode, reserve_all, slotwise_batch_done_t};
 use super::failure::{Failure, call, slotwise_error_t};
 use super::handle::{self, slotwise_engine_t};
@@ -136,11 +136,13 @@ impl slotwise_columns_t {
                     common.get()
                 },
                 ids: self.ids()?,
-                cpu: args::optional_array(self.cpu, self.count, "cpu")?,
-                memory: args::optional_array(self.memory, self.count, "memory")?,
-                gpus: args::optional_array(self.gpus, self.count, "gpus")?,
-                selectors: args::optional_array(self.selectors, self.count, "selectors")?,
-                hashes: args::optional_array(self.hashes, self.count, "hashes")?,
+                cpu: Values::new(self.cpu, &common.cpu, "cpu")?,
+                memory: Values::new(self.memory, &common.memory, "memory")?,
+                gpus: Values::new(self.gpus, &common.gpus, "gpus")?,
+                selectors: Values::new(self.selectors, &common.selector, "selectors")?,
+                hashes: (!self.hashes.is_null())
+                    .then(|| Values::new(self.hashes, &common.hash, "hashes"))
+                    .transpose()?,
             }
         };
         // One of two affinities would be silently left out.
@@ -170,30 +172,36 @@ impl slotwise_columns_t {
 struct Columns<'a> {
     common: Request<'a>,
     ids: Ids<'a>,
-    cpu: Option<&'a [u64]>,
-    memory: Option<&'a [u64]>,
-    gpus: Option<&'a [u64]>,
-    selectors: Option<&'a [u32]>,
-    hashes: Option<&'a [u64]>,
+    cpu: Values<u64>,
+    memory: Values<u64>,
+    gpus: Values<u64>,
+    selectors: Values<u32>,
+    hashes: Option<Values<u64>>,
 }
 
 impl<'a> Columns<'a> {
+    /// # Safety
+    /// `k` is below the count; as [`args`] says, of the columns.
     #[inline(always)]
-    fn request(&self, k: usize) -> Request<'a> {
-        let common = self.common;
-        Request {
-            id: self.ids.get(k),
-            need: Resources {
-                cpu: self.cpu.map_or(common.need.cpu, |cpu| cpu[k]),
-                memory: self.memory.map_or(common.need.memory, |memory| memory[k]),
-                gpus: self.gpus.map_or(common.need.gpus, |gpus| gpus[k]),
-            },
-            eligible: match self.selectors {
-                Some(selectors) => Eligible::Selector(Selector(selectors[k])),
-                None => common.eligible,
-            },
-            affinity: self.hashes.map_or(common.affinity, |hashes| Affinity::Hash(hashes[k])),
-            ..common
+    unsafe fn request(&self, k: usize, id: &'a [u8]) -> Request<'a> {
+        let common = &self.common;
+        // SAFETY: passed on; what all have in common is read within the call that it was passed to.
+        unsafe {
+            Request {
+                id,
+                need: Resources {
+                    cpu: self.cpu.get(k),
+                    memory: self.memory.get(k),
+                    gpus: self.gpus.get(k),
+                },
+                eligible: Eligible::Selector(Selector(self.selectors.get(k))),
+                affinity: match self.hashes {
+                    Some(hashes) => Affinity::Hash(hashes.get(k)),
+                    None => common.affinity,
+                },
+                policy: common.policy,
+                ahead: common.ahead,
+            }
         }
     }
 }
@@ -260,7 +268,14 @@ pub unsafe extern "C" fn slotwise_reserve_columns(
             }
         };
         let batch = (count, mode, id);
-        let summary = reserve_all(&host.engine, batch, |k| requests.request(k), write)?;
+        let engine = &host.engine;
+        // SAFETY: below the count; passed on from the caller, and used within this call.
+        let request = |k, id| unsafe { requests.request(k, id) };
+        // Twice, so that what is done for ids is not there where there are none.
+        let summary = match &requests.ids {
+            Ids::None => reserve_all(engine, batch, |k| request(k, &[]), write),
+            ids => reserve_all(engine, batch, |k| request(k, ids.get(k)), write),
+        }?;
         if let Some(output) = output {
             output.write(summary);
         }

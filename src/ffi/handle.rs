@@ -15,7 +15,9 @@ use super::limits::SLOTWISE_MAX_ENGINES;
 use super::status::{
     SLOTWISE_CLOSED, SLOTWISE_STALE_HANDLE, SLOTWISE_TOO_MANY_ENGINES, SLOTWISE_UNKNOWN_VALUE,
 };
+use super::thread;
 use crate::Engine;
+use crate::engine::Local;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering};
 
 /// A counted reference to an engine. 0 is never one.
@@ -71,6 +73,21 @@ pub(super) unsafe fn host<'a>(engine: slotwise_engine_t) -> Result<&'a Host, Fai
     // SAFETY: while the word is the handle, the pointer is that of a live `Host`; it lives until
     // the last reference is freed, which the caller promises not to do meanwhile.
     Ok(unsafe { &*entry.host.load(Ordering::Relaxed) })
+}
+
+/// The same, and what the calling thread keeps of it.
+///
+/// # Safety
+/// As of [`host`].
+#[inline(always)]
+pub(super) unsafe fn host_and_local<'a>(
+    engine: slotwise_engine_t,
+) -> Result<(&'a Host, &'a Local), Failure> {
+    // SAFETY: passed on; the handle has been looked up.
+    unsafe {
+        let host = host(engine)?;
+        Ok((host, thread::local(engine, &host.engine)))
+    }
 }
 
 #[cold]

@@ -30,6 +30,7 @@ mod report;
 mod reserve;
 mod selectors;
 mod status;
+mod thread;
 mod workers;
 
 pub use args::slotwise_text_t;

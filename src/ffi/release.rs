@@ -87,9 +87,10 @@ pub unsafe extern "C" fn slotwise_release(
 ) -> i32 {
     call(|| {
         // SAFETY: passed on from the caller.
-        let (host, output) =
-            unsafe { (handle::host(engine)?, args::optional_output(released, "released")?) };
-        let done = host.engine.release(Ticket::from_bits(ticket))?;
+        let ((host, local), output) = unsafe {
+            (handle::host_and_local(engine)?, args::optional_output(released, "released")?)
+        };
+        let done = host.engine.release_with(local, Ticket::from_bits(ticket))?;
         if let Some(output) = output {
             output.write(slotwise_released_t::of(&done));
         }
@@ -113,12 +114,13 @@ pub unsafe extern "C" fn slotwise_release_id(
 ) -> i32 {
     call(|| {
         // SAFETY: passed on from the caller.
-        let (host, id, output) = unsafe {
-            let host = handle::host(engine)?;
+        let ((host, local), id, output) = unsafe {
+            let host = handle::host_and_local(engine)?;
             let id = args::bytes(id, id_length, "id")?;
             (host, id, args::optional_output(released, "released")?)
         };
-        let done = host.engine.release_id(id)?;
+        let ticket = host.engine.ticket_of(id)?;
+        let done = host.engine.release_with(local, ticket)?;
         if let Some(output) = output {
             output.write(slotwise_released_t::of(&done));
         }

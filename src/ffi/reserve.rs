@@ -60,21 +60,39 @@ impl slotwise_request_t {
     /// Whether it can be read.
     #[inline(always)]
     pub(super) fn check(&self) -> Result<(), Failure> {
-        args::reserved(self.reserved == 0)?;
-        args::check_bytes(self.id, self.id_length, "id")?;
-        args::check_bytes(self.key, self.key_length, "key")?;
+        if self.is_right() { Ok(()) } else { Err(self.what_is_wrong()) }
+    }
+
+    #[inline(always)]
+    fn is_right(&self) -> bool {
         let hashed = self.flags & SLOTWISE_HASH != 0;
-        if self.flags & !(SLOTWISE_AHEAD | SLOTWISE_HASH) != 0 {
-            return Err(args::unknown("flags", self.flags as u64).into());
+        self.reserved == 0
+            && args::check_bytes(self.id, self.id_length, "id").is_ok()
+            && args::check_bytes(self.key, self.key_length, "key").is_ok()
+            && self.flags & !(SLOTWISE_AHEAD | SLOTWISE_HASH) == 0
+            // Of two affinities one would be silently left out.
+            && if hashed { self.key_length == 0 } else { self.hash == 0 }
+            && self.policy <= LAST_POLICY
+    }
+
+    // Apart: the way of a request that is right would prepare for it.
+    #[cold]
+    #[inline(never)]
+    fn what_is_wrong(&self) -> Failure {
+        let bytes = args::check_bytes(self.id, self.id_length, "id")
+            .and_then(|()| args::check_bytes(self.key, self.key_length, "key"));
+        let hashed = self.flags & SLOTWISE_HASH != 0;
+        if let Err(failure) = args::reserved(self.reserved == 0) {
+            failure
+        } else if let Err(argument) = bytes {
+            argument.into()
+        } else if self.flags & !(SLOTWISE_AHEAD | SLOTWISE_HASH) != 0 {
+            args::unknown("flags", self.flags as u64).into()
+        } else if (hashed && self.key_length > 0) || (!hashed && self.hash != 0) {
+            args::unknown("hash", self.hash).into()
+        } else {
+            args::unknown("policy", self.policy as u64).into()
         }
-        // Of two affinities one would be silently left out.
-        if (hashed && self.key_length > 0) || (!hashed && self.hash != 0) {
-            return Err(args::unknown("hash", self.hash).into());
-        }
-        if self.policy > LAST_POLICY {
-            return Err(args::unknown("policy", self.policy as u64).into());
-        }
-        Ok(())
     }
 
     /// The request, which has been checked.
@@ -174,14 +192,14 @@ pub unsafe extern "C" fn slotwise_reserve(
 ) -> i32 {
     call(|| {
         // SAFETY: passed on from the caller.
-        let (host, request, output) = unsafe {
-            let host = handle::host(engine)?;
+        let ((host, local), request, output) = unsafe {
+            let host = handle::host_and_local(engine)?;
             let request = args::input(request, "request")?;
             request.check()?;
             (host, request, args::output(placement, "placement")?)
         };
         // SAFETY: passed on from the caller, and used within this call.
-        let placed = host.engine.reserve_made(|| unsafe { request.get() })?;
+        let placed = host.engine.reserve_made(local, || unsafe { request.get() })?;
         output.write(slotwise_placement_t::of(&placed));
         Ok(())
     })

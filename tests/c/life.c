@@ -502,6 +502,44 @@ static void handles_are_counted(void) {
     finish(other, 0);
 }
 
+/* A thread keeps what it found of the engine that it last called; what it keeps is that engine's. */
+static void engines_take_turns_on_a_thread(void) {
+    slotwise_engine_t engine = engine_new(), other = engine_new();
+    worker(engine, "a", 100, 100);
+    worker(other, "b", 100, 100);
+    slotwise_request_t job = request(NULL, 1, 1);
+    slotwise_placement_t placed;
+    SIZED(slotwise_stats_t, stats);
+    for (int k = 0; k < 10; k++) {
+        OK(slotwise_reserve(engine, &job, &placed));
+        OK(slotwise_reserve(other, &job, &placed));
+        OK(slotwise_release(other, placed.ticket, NULL));
+    }
+    OK(slotwise_stats(engine, &stats));
+    CHECK(stats.placed == 10 && stats.released == 0);
+    OK(slotwise_stats(other, &stats));
+    CHECK(stats.placed == 10 && stats.released == 10);
+    finish(other, 0);
+    for (int k = 1; k <= 10; k++) {
+        /* Each takes the place of the one before in the table, and often in memory. */
+        slotwise_engine_t next = engine_new();
+        worker(next, "c", 100, 100);
+        OK(slotwise_reserve(next, &job, &placed));
+        CHECK_STATUS(slotwise_release(other, placed.ticket, NULL), SLOTWISE_STALE_HANDLE);
+        OK(slotwise_release(next, placed.ticket, NULL));
+        OK(slotwise_reserve(next, &job, &placed));
+        OK(slotwise_stats(next, &stats));
+        CHECK(stats.placed == 2 && stats.released == 1);
+        OK(slotwise_engine_close(next));
+        CHECK_STATUS(slotwise_reserve(next, &job, &placed), SLOTWISE_CLOSED);
+        OK(slotwise_engine_free(next));
+        CHECK_STATUS(slotwise_reserve(next, &job, &placed), SLOTWISE_STALE_HANDLE);
+        CHECK_STATUS(slotwise_reserve(0, &job, &placed), SLOTWISE_STALE_HANDLE);
+        other = next;
+    }
+    finish(engine, 10);
+}
+
 int main(void) {
     const test_t tests[] = {
         TEST(versions_agree),
@@ -520,6 +558,7 @@ int main(void) {
         TEST(groups_change_a_worker_once),
         TEST(a_dry_run_changes_nothing),
         TEST(handles_are_counted),
+        TEST(engines_take_turns_on_a_thread),
     };
     return RUN(tests);
 }
