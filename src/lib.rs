@@ -52,9 +52,9 @@ mod sync;
 pub use engine::{
     Account, Affinity, Audit, BatchMode, ClockWentBack, Config, ConfigError, ConfirmError,
     Eligible, Engine, Expired, Foreseen, Group, GroupDone, GroupError, GroupOp, HandOff, Imbalance,
-    Limit, Lost, LostWorker, MAX_LIMITS, PROBE_BUCKETS, Preemption, Quota, Reasons, Refusal,
-    ReleaseError, Released, Request, Reservation, ReserveError, ResizeError, Resized, Scope,
-    Snapshot, SpreadGroup, Stats, Terms, TermsError, Ticked, Usage, Verdict, Victim,
+    Limit, Lost, LostWorker, MAX_LIMITS, Outlook, PROBE_BUCKETS, Preemption, Quota, Reasons,
+    Refusal, ReleaseError, Released, Request, Reservation, ReserveError, ResizeError, Resized,
+    Scope, Snapshot, SpreadGroup, Stats, Terms, TermsError, Ticked, Usage, Verdict, Victim,
 };
 pub use ledger::{MAX_ID_LEN, Ticket};
 pub use placement::{Dimension, Free, Policy, Resources, UnknownPolicy};

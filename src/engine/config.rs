@@ -28,7 +28,8 @@ pub struct Config {
     pub gpu_separation: bool,
     /// Count for a refusal why each matching worker was out of the question: one look at each, so
     /// that a refusal among a million workers takes milliseconds. Without, it takes about as long as
-    /// a placement, and [`Refusal`](crate::Refusal) says whether to wait and no counts. Default true.
+    /// a placement, and [`Refusal`](crate::Refusal) says whether to wait, and neither counts nor
+    /// an outlook. Default true.
     pub count_reasons: bool,
 }
 

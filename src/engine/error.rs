@@ -24,6 +24,21 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// Whether capacity that a refused request could use is on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Outlook {
+    /// Nobody has looked: without [`Config::count_reasons`](crate::Config::count_reasons), or
+    /// because the request names its worker.
+    #[default]
+    Unknown,
+    /// A pending worker that the request may use has room for it now: wait until it is ready, or hold
+    /// the capacity there at once by a request made [`ahead`](crate::Request::ahead).
+    Wait,
+    /// No worker that is on its way will take it: to start one, make room or change the request is
+    /// all that helps.
+    Start,
+}
+
 /// How many workers were out of the question for which reason; each worker counts once, under the
 /// first reason in this order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +70,8 @@ pub struct Refusal {
     pub blocking: Option<Dimension>,
     /// Counts by reason; all zero without [`Config::count_reasons`](crate::Config::count_reasons).
     pub reasons: Reasons,
+    /// Is something on its way that will take it?
+    pub outlook: Outlook,
 }
 
 impl fmt::Display for Refusal {

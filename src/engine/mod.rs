@@ -40,7 +40,7 @@ use thread_local::ThreadLocal;
 pub use audit::{Audit, Imbalance};
 pub use config::{Config, ConfigError};
 pub use error::{
-    ClockWentBack, ConfirmError, GroupError, Reasons, Refusal, ReleaseError, ReserveError,
+    ClockWentBack, ConfirmError, GroupError, Outlook, Reasons, Refusal, ReleaseError, ReserveError,
     ResizeError, TermsError, Verdict,
 };
 pub use hand_off::HandOff;

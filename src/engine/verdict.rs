@@ -3,10 +3,10 @@
 use super::local::Local;
 use super::reserve::Checked;
 use super::select::{Candidate, Planned, Query, registered};
-use super::{Engine, Reasons, Refusal, Verdict};
+use super::{Engine, Outlook, Reasons, Refusal, Verdict};
 use crate::placement::{Dimension, Free, Resources};
 use crate::registry::{Shared, Tier};
-use crate::slots::{Occupant, Refused, Wide};
+use crate::slots::{Occupant, Refused, State, Wide};
 
 /// The tally of matching workers that did not take a request.
 #[derive(Default)]
@@ -17,6 +17,8 @@ struct Tally {
     too_small: [u32; 3],
     /// One that could hold it when empty.
     could: bool,
+    /// One on its way has room for it.
+    coming: bool,
 }
 
 impl Tally {
@@ -43,6 +45,19 @@ impl Tally {
         }
     }
 
+    /// The same of a worker that was looked at in this state.
+    fn add_in(
+        &mut self,
+        state: State,
+        free: &Free,
+        capacity: &Resources,
+        query: &Query,
+        barred: bool,
+    ) {
+        self.add(free, capacity, &query.need, state.takes(query.ahead), barred);
+        self.coming |= state == State::Pending && free.fits(&query.need) && !barred;
+    }
+
     fn refusal(self) -> Refusal {
         let r = self.reasons;
         let (verdict, blocking) = if self.could {
@@ -55,7 +70,8 @@ impl Tally {
             let first = to_blame.next();
             (Verdict::Never, first.filter(|_| self.matching > 0 && to_blame.next().is_none()))
         };
-        Refusal { verdict, blocking, reasons: r }
+        let outlook = if self.coming { Outlook::Wait } else { Outlook::Start };
+        Refusal { verdict, blocking, reasons: r, outlook }
     }
 }
 
@@ -85,14 +101,17 @@ impl Largest {
 
     /// As [`Tally::refusal`], of a request that was refused.
     fn refusal(&self, need: &Resources) -> Refusal {
-        let reasons = Reasons::default();
+        let refusal = |verdict, blocking| {
+            let (reasons, outlook) = (Reasons::default(), Outlook::Unknown);
+            Refusal { verdict, blocking, reasons, outlook }
+        };
         if self.0.iter().any(|capacity| need.fits_in(capacity)) {
-            return Refusal { verdict: Verdict::Busy, blocking: None, reasons };
+            return refusal(Verdict::Busy, None);
         }
         let too_large = |d: &Dimension| self.0.iter().all(|c| need.get(*d) > c.get(*d));
         let mut to_blame = Dimension::ALL.into_iter().filter(too_large);
         let first = to_blame.next().filter(|_| !self.0.is_empty() && to_blame.next().is_none());
-        Refusal { verdict: Verdict::Never, blocking: first, reasons }
+        refusal(Verdict::Never, first)
     }
 }
 
@@ -132,10 +151,9 @@ fn count<P: Planned>(shared: &Shared, tiers: &[Tier], query: &Query, planned: &P
                 tally.could |= query.need.fits_in(&slot.capacity());
                 let stamp = slot.stamp();
                 if stamp.epoch == occupant.epoch {
-                    let takes = word.state().takes(query.ahead);
                     let at = Candidate { slot: occupant.slot, stamp, word };
                     let (free, barred) = (planned.free(&at, slot), planned.bars(&at));
-                    tally.add(&free, &slot.capacity(), &query.need, takes, barred);
+                    tally.add_in(word.state(), &free, &slot.capacity(), query, barred);
                 }
             }
         });
@@ -149,7 +167,8 @@ impl Refusal {
     /// A named worker that does not suit the request.
     pub(super) fn of_one_not_matching() -> Refusal {
         let reasons = Reasons { not_matching: 1, ..Reasons::default() };
-        Refusal { verdict: Verdict::Never, blocking: None, reasons }
+        let (verdict, outlook) = (Verdict::Never, Outlook::Unknown);
+        Refusal { verdict, blocking: None, reasons, outlook }
     }
 
     /// A named worker that suits the request and did not take it.
@@ -161,12 +180,12 @@ impl Refusal {
     ) -> Refusal {
         let mut tally = Tally { could: need.fits_in(capacity), ..Tally::default() };
         tally.add(free, capacity, need, refused != Refused::State, false);
-        tally.refusal()
+        Refusal { outlook: Outlook::Unknown, ..tally.refusal() }
     }
 
     /// A named worker where as many of the request's group are as may be.
     pub(super) fn of_one_at_its_limit() -> Refusal {
         let reasons = Reasons { spread: 1, ..Reasons::default() };
-        Refusal { verdict: Verdict::Busy, blocking: None, reasons }
+        Refusal { verdict: Verdict::Busy, blocking: None, reasons, outlook: Outlook::Unknown }
     }
 }

@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use slotwise::{
-    Dimension, Lost, Policy, Reasons, Refusal, Released, Reservation, ReserveError, ResizeError,
-    Resized, Resources, State, Ticket, Verdict, WorkerError, WorkerInfo, WorkerRef,
+    Dimension, Lost, Outlook, Policy, Reasons, Refusal, Released, Reservation, ReserveError,
+    ResizeError, Resized, Resources, State, Ticket, Verdict, WorkerError, WorkerInfo, WorkerRef,
 };
 
 use crate::ops::{Ask, Change, Signal, Spec};
@@ -226,6 +226,7 @@ impl Model {
         let need = ask.need();
         let mut reasons = Reasons::default();
         let (mut matching, mut fitting) = (vec![], vec![]);
+        let mut outlook = Outlook::Start;
         for worker in &self.workers {
             let info = &worker.info;
             let pinned = match place {
@@ -238,6 +239,9 @@ impl Model {
                 continue;
             };
             matching.push(worker.capacity());
+            if info.state == State::Pending && info.free.fits(&need) {
+                outlook = Outlook::Wait;
+            }
             if !info.state.takes(ask.ahead) {
                 reasons.not_ready += 1;
                 continue;
@@ -250,7 +254,11 @@ impl Model {
             }
         }
         let Some(best) = fitting.iter().map(|(rank, _)| *rank).min() else {
-            return Err(refusal(&need, &matching, reasons));
+            let outlook = match place {
+                Where::Anywhere => outlook,
+                Where::On(..) => Outlook::Unknown,
+            };
+            return Err(refusal(&need, &matching, reasons, outlook));
         };
         let equals = fitting.iter().filter(|(rank, _)| *rank == best).map(|(_, worker)| *worker);
         let index = |w: &&Worker| w.info.worker.index;
@@ -375,16 +383,21 @@ fn share_left(worker: &Worker, need: &Resources) -> u64 {
     Dimension::ALL.into_iter().map(share).sum()
 }
 
-fn refusal(need: &Resources, matching: &[Resources], reasons: Reasons) -> Refusal {
+fn refusal(
+    need: &Resources,
+    matching: &[Resources],
+    reasons: Reasons,
+    outlook: Outlook,
+) -> Refusal {
     let large_enough = |has: &Resources, d| has.get(d) >= need.get(d);
     if matching.iter().any(|has| need.fits_in(has)) {
         let short = [reasons.cpu, reasons.memory, reasons.gpus];
         let most = Dimension::ALL.into_iter().zip(short).max_by_key(|&(d, n)| (n, Reverse(d)));
         let blocking = most.filter(|&(_, n)| n > 0).map(|(d, _)| d);
-        return Refusal { verdict: Verdict::Busy, blocking, reasons };
+        return Refusal { verdict: Verdict::Busy, blocking, reasons, outlook };
     }
     let too_small = |d: &Dimension| matching.iter().all(|has| !large_enough(has, *d));
     let to_blame: Vec<Dimension> = Dimension::ALL.into_iter().filter(too_small).collect();
     let blocking = (!matching.is_empty() && to_blame.len() == 1).then(|| to_blame[0]);
-    Refusal { verdict: Verdict::Never, blocking, reasons }
+    Refusal { verdict: Verdict::Never, blocking, reasons, outlook }
 }

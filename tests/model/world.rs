@@ -35,6 +35,7 @@ fn verdict(error: ReserveError) -> ReserveError {
         ReserveError::Refused(mut refusal) => {
             refusal.blocking = None;
             refusal.reasons = Default::default();
+            refusal.outlook = Default::default();
             refusal.into()
         }
         other => other,

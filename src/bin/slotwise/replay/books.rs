@@ -162,7 +162,7 @@ fn rounded_percent(part: u64, whole: u64) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use slotwise::Reasons;
+    use slotwise::{Outlook, Reasons};
 
     use super::{
         super::input::{Node, Pod},
@@ -254,7 +254,9 @@ mod tests {
 
     #[test]
     fn reasons_have_names() {
-        let named = |verdict, blocking, reasons| reason(&Refusal { verdict, blocking, reasons });
+        let named = |verdict, blocking, reasons| {
+            reason(&Refusal { verdict, blocking, reasons, outlook: Outlook::Start })
+        };
         let some = Reasons { cpu: 1, ..Reasons::default() };
         let none = Reasons { not_matching: 9, ..Reasons::default() };
         assert_eq!(named(Verdict::Busy, Some(Dimension::Gpus), some), "busy_gpus");
