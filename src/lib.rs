@@ -51,13 +51,14 @@ mod sync;
 
 pub use engine::{
     Account, Affinity, Audit, BatchMode, ClockWentBack, Config, ConfigError, ConfirmError,
-    Eligible, Engine, Expired, Foreseen, Group, GroupDone, GroupError, GroupOp, HandOff, Imbalance,
-    Limit, Lost, LostWorker, MAX_LIMITS, Outlook, PROBE_BUCKETS, Preemption, Quota, Reasons,
-    Refusal, ReleaseError, Released, Request, Reservation, ReserveError, ResizeError, Resized,
-    Scope, Snapshot, SpreadGroup, Stats, Terms, TermsError, Ticked, Usage, Verdict, Victim,
+    Eligible, Engine, Expired, Explained, Explanation, Foreseen, Group, GroupDone, GroupError,
+    GroupOp, HandOff, Imbalance, Limit, Lost, LostWorker, MAX_LIMITS, Mismatches, NearMiss,
+    Outlook, PROBE_BUCKETS, Preemption, Quota, Reason, Reasons, Refusal, ReleaseError, Released,
+    Request, Reservation, ReserveError, ResizeError, Resized, Scope, Snapshot, SpreadGroup, Stats,
+    Terms, TermsError, Ticked, Usage, Verdict, Victim,
 };
 pub use ledger::{MAX_ID_LEN, Ticket};
-pub use placement::{Dimension, Free, Policy, Resources, UnknownPolicy};
+pub use placement::{Dimension, Free, Mismatch, Policy, Resources, UnknownPolicy};
 pub use registry::{
     Constraints, MAX_LIST_LEN, MAX_NAME_LEN, Name, Selector, SelectorError, WorkerError,
     WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate,

@@ -5,6 +5,8 @@
 //! `PROPTEST_CASES=100000 cargo test --release --test model` is the long run.
 
 mod common;
+#[path = "model/explain.rs"]
+mod explain;
 #[path = "model/groups.rs"]
 mod groups;
 #[path = "model/naive.rs"]
@@ -20,7 +22,7 @@ use ops::{Ask, Op, asks, mode, ops};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::FileFailurePersistence;
-use slotwise::{BatchMode, Ticket};
+use slotwise::{BatchMode, ReserveError, Ticket};
 use world::World;
 
 fn config() -> ProptestConfig {
@@ -114,6 +116,31 @@ proptest! {
             let foreseen = foreseen.map(|one| (one.worker, one.existing));
             let done = done.map(|one| (one.worker, one.existing.then_some(one.ticket)));
             prop_assert_eq!(foreseen, done);
+        }
+    }
+
+    /// Word for word: where, at which version, or the whole refusal; and every worker's own reason.
+    #[test]
+    fn explanation_is_what_reserving_says(before in ops(40), asks in asks()) {
+        let mut world = world_after(&before);
+        for ask in &asks {
+            let explained = world.ask(ask, |engine, request| engine.explain(request, true));
+            let brief = world.ask(ask, |engine, request| engine.explain(request, false));
+            explain::check(ask, &world.engine.workers(), &explained, brief);
+            match (explained, world.reserve(ask)) {
+                (Err(expected), answer) => prop_assert_eq!(answer, Err(expected)),
+                (Ok(explained), Ok(placed)) => {
+                    let foreseen = explained.answer.expect("it was placed");
+                    prop_assert_eq!(foreseen.worker, placed.worker);
+                    prop_assert_eq!(foreseen.existing, placed.existing.then_some(placed.ticket));
+                    if !placed.existing {
+                        prop_assert_eq!(foreseen.version + 1, placed.version);
+                    }
+                }
+                (Ok(explained), Err(error)) => {
+                    prop_assert_eq!(explained.answer.map_err(ReserveError::from), Err(error));
+                }
+            }
         }
     }
 }

@@ -185,6 +185,15 @@ impl Engine {
         Ok(held.map_or(Due::Place(checked), Due::Held))
     }
 
+    /// What an id holds now, for who only looks.
+    pub(super) fn held_now(
+        &self,
+        id: &[u8],
+        id_hash: u64,
+    ) -> Result<Option<Foreseen>, ReserveError> {
+        self.held_by(id, id_hash, &Credits::of(&self.ledger, &[]))
+    }
+
     /// What an id holds, but for what is credited.
     fn held_by(
         &self,

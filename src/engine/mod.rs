@@ -6,6 +6,7 @@ mod config;
 mod counters;
 mod dry_run;
 mod error;
+mod explain;
 mod first;
 mod gang;
 mod group;
@@ -43,6 +44,7 @@ pub use error::{
     ClockWentBack, ConfirmError, GroupError, Outlook, Reasons, Refusal, ReleaseError, ReserveError,
     ResizeError, TermsError, Verdict,
 };
+pub use explain::{Explained, Explanation, Mismatches, NearMiss, Reason};
 pub use hand_off::HandOff;
 pub use preempt::{Preemption, Victim};
 pub use request::{

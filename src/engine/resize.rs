@@ -4,7 +4,7 @@ use super::local::Local;
 use super::reserve::worker_of;
 use super::{Engine, ReleaseError, ResizeError, Resized};
 use crate::ledger::{Holding, OverLimit, Ticket};
-use crate::placement::{Dimension, Free, Resources};
+use crate::placement::{Resources, missing};
 use crate::registry::WorkerRef;
 use crate::slots::{Change, Fence, Refused};
 use crate::sync::{Stop, stop};
@@ -163,16 +163,6 @@ impl Engine {
         }
         Err(ResizeError::Contended)
     }
-}
-
-/// By how much each dimension of which something is needed is short.
-fn missing(free: &Free, need: &Resources) -> Resources {
-    let short = |d: Dimension| match need.get(d) {
-        0 => 0,
-        n => (n as i64 - free.get(d)).max(0) as u64,
-    };
-    let [cpu, memory, gpus] = Dimension::ALL.map(short);
-    Resources { cpu, memory, gpus }
 }
 
 /// Refuses what no reservation can hold.

@@ -319,7 +319,6 @@ impl Engine {
         }
     }
 
-    #[allow(dead_code, reason = "dry runs come under terms next")]
     /// Whether the account would be over its quota with this beside what is `planned`.
     pub(super) fn over_quota(
         &self,

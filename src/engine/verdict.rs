@@ -10,13 +10,13 @@ use crate::slots::{Occupant, Refused, State, Wide};
 
 /// The tally of matching workers that did not take a request.
 #[derive(Default)]
-struct Tally {
-    reasons: Reasons,
+pub(super) struct Tally {
+    pub(super) reasons: Reasons,
     matching: u32,
     /// Matching workers that are too small in each dimension, when empty.
     too_small: [u32; 3],
     /// One that could hold it when empty.
-    could: bool,
+    pub(super) could: bool,
     /// One on its way has room for it.
     coming: bool,
 }
@@ -46,7 +46,7 @@ impl Tally {
     }
 
     /// The same of a worker that was looked at in this state.
-    fn add_in(
+    pub(super) fn add_in(
         &mut self,
         state: State,
         free: &Free,
@@ -58,7 +58,7 @@ impl Tally {
         self.coming |= state == State::Pending && free.fits(&query.need) && !barred;
     }
 
-    fn refusal(self) -> Refusal {
+    pub(super) fn refusal(self) -> Refusal {
         let r = self.reasons;
         let (verdict, blocking) = if self.could {
             let short = [r.cpu, r.memory, r.gpus];

@@ -2,6 +2,8 @@
 //!
 //! Generic over what names are compared as: the registry interns them to numbers.
 
+use core::fmt;
+
 /// What selectors can tell workers apart by: attributes of few values.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Traits<S> {
@@ -46,9 +48,12 @@ pub struct Wanted<S> {
     pub gpu_separation: bool,
 }
 
-/// The first rule that keeps a worker from a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The first rule that keeps a worker from a request, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Mismatch {
+    /// The request names another machine.
+    Machine,
     /// It serves another tenant alone.
     Tenant,
     /// It is in another pool, or serves only requests that name its own.
@@ -112,5 +117,32 @@ impl<S: PartialEq> Wanted<S> {
         }
         let order = gpu_type as i64 - worker.priority as i64;
         Ok(Rank { tier: worker.tier, pool, order })
+    }
+}
+
+impl Mismatch {
+    /// Every rule, in the order in which they are asked.
+    pub const ALL: [Mismatch; 7] = [
+        Mismatch::Machine,
+        Mismatch::Tenant,
+        Mismatch::Pool,
+        Mismatch::Labels,
+        Mismatch::GpuSeparation,
+        Mismatch::GpuType,
+        Mismatch::Preemptable,
+    ];
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mismatch::Machine => "on another machine",
+            Mismatch::Tenant => "another tenant's",
+            Mismatch::Pool => "in another pool, or only for requests that name its own",
+            Mismatch::Labels => "with other labels",
+            Mismatch::GpuSeparation => "with GPUs where none are asked for, or the other way round",
+            Mismatch::GpuType => "with GPUs of another type",
+            Mismatch::Preemptable => "preemptable, which the request does not accept",
+        })
     }
 }

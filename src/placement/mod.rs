@@ -3,6 +3,7 @@
 //! obviously right twin in [`naive`] or in the model test.
 
 mod filter;
+mod miss;
 pub mod naive;
 pub mod order;
 mod policy;
@@ -11,6 +12,7 @@ mod score;
 mod victims;
 
 pub use filter::{Mismatch, Rank, Traits, Wanted};
+pub use miss::{Room, missing, missing_share};
 pub use policy::{Policy, UnknownPolicy};
 pub use resources::{Dimension, Free, Resources};
 pub use score::{free_share, weights};

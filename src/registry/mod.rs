@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 
 pub use constraints::{Constraints, Selector, SelectorError};
 pub use name::Name;
-pub(crate) use views::{Directory, Facts, NOWHERE, Tier};
+pub(crate) use views::{Directory, Facts, NOWHERE, Tier, View};
 pub use worker::{WorkerError, WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate};
 pub(crate) use writer::Signal;
 use writer::Writer;

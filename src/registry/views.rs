@@ -82,14 +82,16 @@ impl Tier {
 }
 
 /// What one selector sees.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct View {
     /// Its tiers in order of rank, for requests without and with GPUs.
     tiers: [Box<[Tier]>; 2],
     /// It names GPU types, so that a request for none means one for 1.
     pub(crate) names_gpus: bool,
-    /// What it wants, for a worker that the request names itself.
-    pinned: [Option<Arc<Wanted<Name>>>; 2],
+    /// What it wants.
+    wanted: [Arc<Wanted<Name>>; 2],
+    /// The same for a worker that the request names itself.
+    pinned: [Arc<Wanted<Name>>; 2],
     machine: Option<Name>,
 }
 
@@ -107,9 +109,19 @@ impl View {
 
     /// Whether this named worker will do. A request that names its worker skips the pool rule.
     pub(crate) fn takes(&self, worker: &Facts, gpus: bool) -> bool {
-        let on_machine = self.machine.is_none() || self.machine == worker.machine;
-        let wanted = self.pinned[gpus as usize].as_ref();
-        on_machine && wanted.is_some_and(|w| rank(w, &worker.traits, &worker.own_labels).is_ok())
+        self.rank_as(&self.pinned[gpus as usize], worker).is_ok()
+    }
+
+    /// The rank of a worker, or the first rule that keeps it from a request, with GPUs or without.
+    pub(crate) fn rank(&self, worker: &Facts, gpus: bool) -> Result<Rank, Mismatch> {
+        self.rank_as(&self.wanted[gpus as usize], worker)
+    }
+
+    fn rank_as(&self, wanted: &Wanted<Name>, worker: &Facts) -> Result<Rank, Mismatch> {
+        if self.machine.is_some() && self.machine != worker.machine {
+            return Err(Mismatch::Machine);
+        }
+        rank(wanted, &worker.traits, &worker.own_labels)
     }
 }
 
@@ -227,7 +239,8 @@ impl Selected {
         View {
             tiers,
             names_gpus: !self.constraints.gpu_types.is_empty(),
-            pinned: self.pinned.clone().map(Some),
+            wanted: self.wanted.clone(),
+            pinned: self.pinned.clone(),
             machine: self.constraints.machine.clone(),
         }
     }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use slotwise::{
-    BatchMode, Constraints, Name, Policy, Request, Resources, Selector, WorkerInfo, WorkerRef,
-    WorkerSpec, WorkerUpdate,
+    BatchMode, Constraints, Mismatch, Name, Policy, Request, Resources, Selector, WorkerInfo,
+    WorkerRef, WorkerSpec, WorkerUpdate,
 };
 
 pub type Text = &'static str;
@@ -202,39 +202,44 @@ impl Ask {
         }
     }
 
-    /// The order in which the worker comes, or none if it is out of the question, rule by rule.
+    /// The order in which the worker comes, or none if it is out of the question.
     pub fn rank(&self, worker: &WorkerInfo, pinned: bool) -> Option<(u8, usize, i64)> {
+        self.place(worker, pinned).ok()
+    }
+
+    /// The same, rule by rule.
+    pub fn place(&self, worker: &WorkerInfo, pinned: bool) -> Result<(u8, usize, i64), Mismatch> {
         let want = &self.want;
         let is = |name: &[u8], text: Text| *name == *text.as_bytes();
         let at = |list: &[Text], name: &[u8]| list.iter().position(|text| is(name, text));
         if let Some(machine) = want.machine {
-            worker.machine.as_ref().filter(|name| is(name, machine))?;
+            worker.machine.as_ref().filter(|name| is(name, machine)).ok_or(Mismatch::Machine)?;
         }
         if let Some(only) = &worker.tenant {
-            want.tenant.filter(|tenant| is(only, tenant))?;
+            want.tenant.filter(|tenant| is(only, tenant)).ok_or(Mismatch::Tenant)?;
         }
         let pool = match (pinned || want.machine.is_some(), want.pools.is_empty()) {
             (true, _) => 0,
-            (false, false) => at(&want.pools, &worker.pool)?,
-            (false, true) if worker.requires_selector => return None,
+            (false, false) => at(&want.pools, &worker.pool).ok_or(Mismatch::Pool)?,
+            (false, true) if worker.requires_selector => return Err(Mismatch::Pool),
             (false, true) => 0,
         };
         for (key, values) in &want.labels {
-            let (_, value) = worker.labels.iter().find(|(k, _)| is(k, key))?;
-            at(values, value)?;
+            let value = worker.labels.iter().find(|(k, _)| is(k, key)).map(|(_, v)| v);
+            value.and_then(|value| at(values, value)).ok_or(Mismatch::Labels)?;
         }
         // GPUs on both sides, or on neither.
         if (worker.total.gpus > 0) != (self.need().gpus > 0) {
-            return None;
+            return Err(Mismatch::GpuSeparation);
         }
         let kind = match want.gpu_types.is_empty() {
             true => 0,
-            false => at(&want.gpu_types, &worker.gpu_type)?,
+            false => at(&want.gpu_types, &worker.gpu_type).ok_or(Mismatch::GpuType)?,
         };
         if worker.preemptable && !want.accept_preemptable {
-            return None;
+            return Err(Mismatch::Preemptable);
         }
-        Some((worker.tier, pool, kind as i64 - i64::from(worker.priority)))
+        Ok((worker.tier, pool, kind as i64 - i64::from(worker.priority)))
     }
 }
 

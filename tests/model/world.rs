@@ -204,7 +204,7 @@ impl World {
     }
 
     /// The request as the engine is asked it.
-    fn ask<T>(&self, ask: &Ask, then: impl FnOnce(&Engine, &Request<'_>) -> T) -> T {
+    pub fn ask<T>(&self, ask: &Ask, then: impl FnOnce(&Engine, &Request<'_>) -> T) -> T {
         let (constraints, selector) = self.compiled(ask);
         then(&self.engine, &ask.request(&constraints, selector))
     }

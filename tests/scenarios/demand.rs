@@ -1,6 +1,9 @@
-//! Rule 12 as a fleet sees it: is capacity on its way?
+//! What a host that runs a fleet asks: why is a request refused, is capacity on its way?
 
-use slotwise::{BatchMode, Config, Constraints, Outlook, Refusal, Request, ReserveError, Verdict};
+use slotwise::{
+    BatchMode, Config, Constraints, Dimension, Mismatch, Outlook, Reason, Refusal, Request,
+    ReserveError, State, Verdict,
+};
 
 use crate::common::*;
 
@@ -49,4 +52,57 @@ fn rule_12_outlook_is_unknown_where_nobody_looks() {
     assert_eq!(refusal(e.reserve(&request)).outlook, Outlook::Unknown);
     let named = e.reserve_on(e.see("coming").worker, &request, None);
     assert_eq!(refusal(named).outlook, Outlook::Unknown);
+}
+
+#[test]
+fn explanation_names_the_rules_and_what_would_have_to_be_freed() {
+    let e = engine([
+        w("small", 400, 400),
+        w("half", 1000, 1000),
+        w("most", 1000, 1000),
+        w("off", 1000, 1000).pool("p").requires_selector(true),
+        w("theirs", 1000, 1000).tenant("t"),
+        gpu("gpu", 1000, 1000, "T4", 1),
+        w("coming", 1000, 1000).pending(true),
+    ]);
+    let hold = |worker: &str, id: &[u8], need| {
+        e.reserve_on(e.see(worker).worker, &Request::new(id, need), None).unwrap()
+    };
+    hold("half", b"h", r(500, 500));
+    hold("most", b"m", r(700, 100));
+    let request = Request::new(b"1", r(600, 300));
+    let explained = e.unchanged(|e| e.explain(&request, true).unwrap());
+
+    let refusal = explained.answer.unwrap_err();
+    assert_eq!(refusal.verdict, Verdict::Busy);
+    assert_eq!((refusal.blocking, refusal.outlook), (Some(Dimension::Cpu), Outlook::Wait));
+    assert_eq!(Err(ReserveError::Refused(refusal)), e.reserve(&request));
+    let by = |rule| explained.mismatches.by(rule);
+    assert_eq!([Mismatch::Pool, Mismatch::Tenant, Mismatch::GpuSeparation].map(by), [1; 3]);
+    assert_eq!((explained.mismatches.total(), explained.reasons.not_ready), (3, 1));
+    let reason_of = |id: &str| {
+        let worker = e.see(id).worker;
+        explained.workers.iter().find(|one| one.worker == worker).unwrap().reason
+    };
+    assert_eq!(reason_of("small"), Reason::TooSmall { missing: r(200, 0) });
+    assert_eq!(reason_of("half"), Reason::Short { missing: r(100, 0) });
+    assert_eq!(reason_of("off"), Reason::Mismatch(Mismatch::Pool));
+    assert_eq!(reason_of("coming"), Reason::State(State::Pending));
+
+    // What would have to be freed is enough when it is freed.
+    let nearest = explained.nearest.unwrap();
+    let half = e.see("half");
+    let told = (nearest.worker, nearest.version, nearest.missing);
+    assert_eq!(told, (half.worker, half.version, r(100, 0)));
+    e.resize_id(b"h", r(400, 500)).unwrap();
+    let explained = e.explain(&request, false).unwrap();
+    let fits = explained.answer.unwrap();
+    assert_eq!((fits.worker, fits.version, explained.fitting), (half.worker, 2, 1));
+    assert!(explained.workers.is_empty());
+    let placed = e.reserve(&request).unwrap();
+    assert_eq!((placed.worker, placed.version), (half.worker, 3));
+    let held = e.explain(&request, false).unwrap().answer.unwrap();
+    assert_eq!(held.existing, Some(placed.ticket));
+    let wrong = e.explain(&Request::anonymous(r(0, 0)), false);
+    assert_eq!(wrong.unwrap_err(), ReserveError::Empty);
 }
