@@ -50,7 +50,7 @@ mod slots;
 mod sync;
 
 pub use engine::{
-    Account, Affinity, Audit, BatchMode, ClockWentBack, Config, ConfigError, ConfirmError,
+    Account, Affinity, Audit, BatchMode, ClockWentBack, Config, ConfigError, ConfirmError, Demand,
     Eligible, Engine, Expired, Explained, Explanation, Foreseen, Group, GroupDone, GroupError,
     GroupOp, HandOff, Imbalance, Limit, Lost, LostWorker, MAX_LIMITS, Mismatches, NearMiss,
     Outlook, PROBE_BUCKETS, Preemption, Quota, Reason, Reasons, Refusal, ReleaseError, Released,

@@ -162,6 +162,10 @@ pub(crate) enum Bug {
     LowerWithoutSecondLook,
     /// A hint that is set already is not raised further up.
     RaiseStopsEarly,
+    /// What is wanted is written into an entry of unmet demand without an order to its header.
+    NoteUnordered,
+    /// An entry of unmet demand is read without a second look at its header.
+    NoteReadOnce,
     /// A worker is entered at a place after its word was read for the hints there.
     LookBeforeSitting,
     /// An account is charged with a store, not a compare-and-swap.
@@ -174,6 +178,10 @@ pub(crate) enum Bug {
     NoteClearedLate,
     /// A reservation is confirmed with a store, not a compare-and-swap.
     ConfirmWithoutCas,
+    /// A reservation that was handed off is live again before its record says where it is.
+    PlaceAfterUnpledge,
+    /// A claim is written with a store, not a compare-and-swap.
+    ClaimWithoutCas,
     /// A worker's expiry does not ask whether it has been heard of meanwhile.
     ExpireWithoutCas,
 }
@@ -249,6 +257,8 @@ pub(crate) enum Stop {
     Expired,
     /// What a claim's victims hold is promised, and they are not told yet.
     Claimed,
+    /// An entry of unmet demand is claimed, and nothing written yet.
+    Noting,
 }
 
 #[cfg(any(not(test), slotwise_loom))]

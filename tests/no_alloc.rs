@@ -158,8 +158,11 @@ fn selectors_and_constraints_that_were_used_before() {
 fn refusals() {
     let e = cluster();
     let full = e.reserve(&Request::new(b"all of one", r(16_000, 1))).unwrap().worker;
-    allocates_nothing(|_| {
+    allocates_nothing(|k| {
         assert!(e.reserve(&Request::anonymous(r(16_001, 1))).is_err());
+        // Noted as unmet demand, more of them than the table has room for in one set.
+        assert!(e.reserve(&Request::new(&id(k), r(16_001, 1))).is_err());
+        assert!(e.forget_unmet(&id(k)));
         assert!(e.reserve_on(full, &Request::anonymous(r(1, 1)), None).is_err());
     });
 }

@@ -22,6 +22,10 @@ pub struct Config {
     pub max_accounts: usize,
     /// Most spread groups: 1 to 16,777,216. Default 65,536.
     pub max_groups: usize,
+    /// How many refused requests are kept as unmet demand: up to 1,048,576, and 0 for none; above 8,
+    /// rounded down to a multiple of 8. The room for them, 128 bytes each, is taken when the first
+    /// request is refused. Default 4,096.
+    pub max_unmet: usize,
     /// Used where a request names no policy. Default [`Policy::Affinity`].
     pub policy: Policy,
     /// Keep requests without GPUs off GPU workers. Default true.
@@ -42,6 +46,7 @@ impl Default for Config {
             max_batches: 1 << 12,
             max_accounts: 1 << 16,
             max_groups: 1 << 16,
+            max_unmet: 1 << 12,
             policy: Policy::Affinity,
             gpu_separation: true,
             count_reasons: true,
@@ -56,7 +61,8 @@ pub struct ConfigError {
     pub field: &'static str,
     /// What it was set to.
     pub given: usize,
-    /// The most it can be; the least is 1. 0 where an instruction is lacking.
+    /// The most it can be; the least is 1, of [`Config::max_unmet`] 0. 0 where an instruction is
+    /// lacking.
     pub limit: usize,
 }
 
@@ -65,7 +71,12 @@ impl fmt::Display for ConfigError {
         if self.limit == 0 {
             return write!(f, "this processor lacks the instruction {}", self.field);
         }
-        write!(f, "Config::{} is {}; it must be from 1 to {}", self.field, self.given, self.limit)
+        let least = (self.field != "max_unmet") as usize;
+        write!(
+            f,
+            "Config::{} is {}; it must be from {least} to {}",
+            self.field, self.given, self.limit
+        )
     }
 }
 
@@ -80,6 +91,8 @@ impl Config {
             ("max_batches", self.max_batches, 1 << 20),
             ("max_accounts", self.max_accounts, 1 << 24),
             ("max_groups", self.max_groups, 1 << 24),
+            // None is a number, too.
+            ("max_unmet", self.max_unmet.max(1), 1 << 20),
         ] {
             if given == 0 || given > limit {
                 return Err(ConfigError { field, given, limit });

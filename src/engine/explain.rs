@@ -16,7 +16,7 @@ use super::select::{Candidate, Planned, Walk};
 use super::terms::{Limit, Limited};
 use super::verdict::Tally;
 use super::{Engine, Foreseen, Reasons, Refusal, Request, ReserveError};
-use crate::placement::{Dimension, Free, Mismatch, Resources, Room, missing_share};
+use crate::placement::{Dimension, Free, Mismatch, Resources, Room, share_of};
 use crate::registry::{Facts, View, WorkerRef};
 use crate::slots::{Columns, Slot, State, Wide, Word};
 
@@ -195,7 +195,7 @@ impl Engine {
             }
             fitting += (reason == Reason::Fits) as u32;
             if let Reason::Short { missing } = reason {
-                let share = missing_share(&missing, slot.weights());
+                let share = share_of(&missing, slot.weights());
                 // By index, so that of equals the first stands.
                 if nearest.is_none_or(|(least, _)| share < least) {
                     nearest = Some((share, NearMiss { worker, version, missing }));

@@ -62,6 +62,9 @@ impl Engine {
         let Some((index, error)) = failed else { return };
         for item in items.iter() {
             self.ledger.discard(&local.magazine, item.draft);
+            // Where one finds no place, none is served.
+            let id = requests[item.index as usize].id;
+            self.note_unmet(id, &item.checked, &error);
         }
         let peer = ReserveError::Peer { index: index as u32 };
         for (i, result) in results.iter_mut().enumerate() {

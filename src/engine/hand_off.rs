@@ -76,18 +76,17 @@ impl Engine {
             }
             _ => None,
         };
-        if let Some(taken) = taken {
-            if held.rides {
-                self.recount(ticket, to);
-            }
-            self.ledger.relocate(ticket, (to.index, to.incarnation), taken.version());
-            self.give(local, from, &held.amount, 1);
+        // Neither worker goes away while the lock is held.
+        let Some(taken) = taken else {
+            self.ledger.unpledge(ticket, held.provisional, || false);
+            return false;
+        };
+        if held.rides {
+            self.recount(ticket, to);
         }
-        let there = if taken.is_some() { to } else { worker_of(&held) };
-        // Neither is gone while the lock is held.
-        let kept = self.ledger.unpledge(ticket, held.provisional, || self.gone(there));
-        debug_assert!(kept);
-        taken.is_some()
+        self.give(local, from, &held.amount, 1);
+        let there = (to.index, to.incarnation, taken.version());
+        self.ledger.unpledge_at(ticket, held.provisional, there, || false)
     }
 
     /// Counts a member of groups where it is now. By who owns its record.

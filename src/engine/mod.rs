@@ -22,6 +22,7 @@ mod select;
 mod stats;
 mod terms;
 mod tick;
+mod unmet;
 mod verdict;
 mod workers;
 
@@ -31,6 +32,8 @@ mod loom_tests;
 mod policy_tests;
 #[cfg(all(test, not(slotwise_loom)))]
 mod stop_tests;
+#[cfg(all(test, not(slotwise_loom)))]
+mod unmet_tests;
 
 use std::sync::Arc;
 
@@ -54,9 +57,10 @@ pub use request::{
 pub use stats::{PROBE_BUCKETS, Stats};
 pub use terms::{Account, Limit, MAX_LIMITS, Quota, Scope, SpreadGroup, Terms, Usage};
 pub use tick::{Expired, LostWorker, Ticked};
+pub use unmet::Demand;
 pub use workers::{Lost, Snapshot};
 
-use crate::ledger::{Batches, Ledger};
+use crate::ledger::{Batches, Ledger, Unmet};
 use crate::registry::{Constraints, Limits, Registry, Selector, SelectorError};
 use counters::Counters;
 #[cfg(feature = "capi")]
@@ -77,6 +81,8 @@ pub struct Engine {
     registry: Registry,
     ledger: Ledger,
     batches: Batches<Vec<Result<Reservation, ReserveError>>>,
+    unmet: Unmet,
+    /// The host's time, in its own unit; 0 until it tells.
     /// Padded: a thread writes to its own with every call, and they lie side by side.
     locals: ThreadLocal<CachePadded<Local>>,
     counters: Mutex<Vec<Arc<Counters>>>,
@@ -98,6 +104,7 @@ impl Engine {
             registry: Registry::new(limits),
             ledger: Ledger::new(config.max_reservations),
             batches: Batches::new(config.max_batches),
+            unmet: Unmet::new(config.max_unmet),
             locals: ThreadLocal::new(),
             counters: Mutex::default(),
             ranks: Ranks::new(config.max_accounts, config.max_groups, config.max_reservations),

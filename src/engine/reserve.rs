@@ -9,7 +9,7 @@ use super::select::{Candidate, Nothing, Planned, Query, Walk};
 use super::{Affinity, Eligible, Engine, Refusal, Request, Reservation, ReserveError};
 use crate::ledger::{Claim, Draft, Holding, Sighting, Ticket};
 use crate::placement::{Dimension, Resources};
-use crate::registry::{Selector, Shared, WorkerRef};
+use crate::registry::{Selector, Shared, View, WorkerRef};
 use crate::slots::{Change, Fence, Refused, Wide, Word};
 use crate::sync::{Stop, stop};
 
@@ -85,8 +85,9 @@ impl Engine {
             None => self.place(local, draft, &checked),
             Some(terms) => self.place_on_terms(local, draft, &checked, terms),
         };
-        if placed.is_err() {
+        if let Err(error) = &placed {
             self.ledger.discard(&local.magazine, draft);
+            self.note_unmet(request.id, &checked, error);
         }
         placed
     }
@@ -263,6 +264,25 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::walk`], for who wants another walk, or no reason why nothing was found.
+    pub(super) fn seek<P: Planned, R>(
+        &self,
+        local: &Local,
+        checked: &Checked,
+        planned: &P,
+        mut attempt: impl FnMut(&mut Walk<'_, P>, &View) -> Option<R>,
+    ) -> Option<R> {
+        let shared = &self.registry.shared;
+        let moves = shared.moves.get();
+        let mut walk = Walk { shared, query: checked.query, planned, probes: 0, stale: false };
+        let found = {
+            let mut directory = local.directory();
+            let view = directory.load().view(checked.selector.0);
+            view.and_then(|view| attempt(&mut walk, view))
+        };
+        found.or_else(|| self.again(local, checked, moves, &mut walk, attempt))
+    }
+
     /// Nothing was found: looks again if workers were moving meanwhile, so that a worker that fits
     /// all the while is found (see `slots::blocks`), and says why there is none.
     #[cold]
@@ -271,35 +291,47 @@ impl Engine {
         &self,
         local: &Local,
         checked: &Checked,
-        mut moves: u64,
+        moves: u64,
         mut walk: Walk<'_, P>,
         mut offer: impl FnMut(Candidate) -> Option<R>,
     ) -> Result<R, Refusal> {
-        let shared = &self.registry.shared;
+        let found = self.again(local, checked, moves, &mut walk, |walk, view| {
+            walk.run(view.tiers(&checked.query.need), &mut offer)
+        });
+        local.note_probes::<P>(walk.probes);
+        found.ok_or_else(|| {
+            let mut directory = local.directory();
+            let view = directory.load().view(checked.selector.0);
+            let tiers = view.map_or(&[][..], |view| view.tiers(&checked.query.need));
+            self.refusal(local, tiers, checked, walk.planned)
+        })
+    }
+
+    fn again<P: Planned, R>(
+        &self,
+        local: &Local,
+        checked: &Checked,
+        mut moves: u64,
+        walk: &mut Walk<'_, P>,
+        mut attempt: impl FnMut(&mut Walk<'_, P>, &View) -> Option<R>,
+    ) -> Option<R> {
         let mut directory = local.directory();
         let mut again = true;
-        let found = loop {
-            let now = shared.moves.get();
+        loop {
+            let now = self.registry.shared.moves.get();
             if now != moves {
                 (moves, again) = (now, true);
             } else if walk.stale && again {
                 again = false;
             } else {
-                break None;
+                return None;
             }
             walk.stale = false;
-            let view = directory.load().view(checked.selector.0);
-            let tiers = view.map_or(&[][..], |view| view.tiers(&checked.query.need));
-            if let Some(found) = walk.run(tiers, &mut offer) {
-                break Some(found);
+            let view = directory.load().view(checked.selector.0)?;
+            if let Some(found) = attempt(walk, view) {
+                return Some(found);
             }
-        };
-        local.note_probes::<P>(walk.probes);
-        found.ok_or_else(|| {
-            let view = directory.load().view(checked.selector.0);
-            let tiers = view.map_or(&[][..], |view| view.tiers(&checked.query.need));
-            self.refusal(local, tiers, checked, walk.planned)
-        })
+        }
     }
 
     /// Places a draft on the worker that the policy gives it.

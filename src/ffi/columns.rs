@@ -201,6 +201,7 @@ impl<'a> Columns<'a> {
                 },
                 policy: common.policy,
                 ahead: common.ahead,
+                terms: None,
             }
         }
     }

@@ -107,6 +107,8 @@ impl slotwise_config_t {
             max_reservations: limit(self.max_reservations),
             max_selectors: limit(self.max_selectors),
             max_batches: limit(self.max_batches),
+            // There is no call to ask for it.
+            max_unmet: 0,
             policy: policy.unwrap_or_default(),
             gpu_separation: self.flags & SLOTWISE_NO_GPU_SEPARATION == 0,
             count_reasons: self.flags & SLOTWISE_NO_REASONS == 0,

@@ -46,6 +46,7 @@ fn pack(amounts: [u64; 3]) -> WideBits {
 }
 
 fn unpack(bits: WideBits) -> [u64; 3] {
+    #[allow(clippy::unnecessary_cast, reason = "the word is narrower under loom")]
     let field = |shift: u32, width: u32| (bits >> shift) as u64 & ((1 << width) - 1);
     [field(0, WIDTHS[0]), field(WIDTHS[0], WIDTHS[1]), field(WIDTHS[0] + WIDTHS[1], WIDTHS[2])]
 }

@@ -33,6 +33,7 @@ fn word(incarnation: u32, until: u64) -> WideBits {
     (incarnation as WideBits) << WIDTH | until as WideBits
 }
 
+#[allow(clippy::unnecessary_cast, reason = "the word is narrower under loom")]
 fn parts(word: WideBits) -> (u32, u64) {
     ((word >> WIDTH) as u32, word as u64 & OVER)
 }

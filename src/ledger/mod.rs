@@ -29,6 +29,7 @@ mod rider;
 mod tally;
 mod ticket;
 mod timed;
+mod unmet;
 mod wheel;
 
 pub(crate) use account::{Account, OverLimit, UNLIMITED};
@@ -47,6 +48,7 @@ use rider::Rider;
 pub(crate) use rider::{Accounts, Carried};
 pub(crate) use tally::{Counted, Key, Tallies, Uncounted};
 pub use ticket::Ticket;
+pub(crate) use unmet::{Noted, Unmet, Want};
 
 use crate::placement::Resources;
 use crate::sync::{Bug, Chunked, bug, store_load_fence};

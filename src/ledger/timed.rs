@@ -12,9 +12,7 @@ use super::record::Record;
 use super::rider::Rider;
 use super::tally::Counted;
 use super::{Carried, Draft, Header, Holding, Ledger, NotLive, Phase, Ticket};
-#[cfg(all(slotwise_loom, test))]
-use crate::sync::{Bug, bug};
-use crate::sync::{Stop, stop};
+use crate::sync::{Bug, Stop, bug, stop};
 
 impl Ledger {
     #[inline]
@@ -39,10 +37,23 @@ impl Ledger {
         self.rider(ticket.index()).count(counted);
     }
 
-    /// Says that a reservation that its caller has pledged is on another worker. After it has been taken
-    /// there.
-    pub(crate) fn relocate(&self, ticket: Ticket, (slot, incarnation): (u32, u32), version: u64) {
-        self.record(ticket.index()).relocate(slot, incarnation, version);
+    /// As [`Ledger::unpledge`], of a reservation that is on another worker by now: taken there, given
+    /// back here. It says so before it is held again, so that whoever ends it next gives back there.
+    pub(crate) fn unpledge_at(
+        &self,
+        ticket: Ticket,
+        provisional: bool,
+        (slot, incarnation, version): (u32, u32, u64),
+        gone: impl FnOnce() -> bool,
+    ) -> bool {
+        let record = self.record(ticket.index());
+        if bug(Bug::PlaceAfterUnpledge) {
+            let kept = self.unpledge(ticket, provisional, gone);
+            record.relocate(slot, incarnation, version);
+            return kept;
+        }
+        record.relocate(slot, incarnation, version);
+        self.unpledge(ticket, provisional, gone)
     }
 
     /// The id of a reservation, if it is there; empty for an anonymous one.

@@ -46,7 +46,7 @@ pub fn missing(free: &Free, need: &Resources) -> Resources {
 /// What is missing as a share of the worker, summed over dimensions, in units of 2^-40 as in
 /// [`free_share`](super::free_share). More than one whole of a small worker may be missing where it is
 /// over-committed, hence the width.
-pub fn missing_share(missing: &Resources, weights: [u64; 3]) -> u128 {
+pub fn share_of(missing: &Resources, weights: [u64; 3]) -> u128 {
     Dimension::ALL.map(|d| missing.get(d) as u128 * weights[d as usize] as u128).iter().sum()
 }
 
@@ -91,6 +91,6 @@ mod tests {
         let least = weights(&Resources::new(1, 1).gpus(1));
         let twice = Resources { cpu: 1 << 24, memory: 1 << 28, gpus: 510 };
         let units = (1u128 << 24) + (1 << 28) + 510;
-        assert_eq!(missing_share(&twice, least), units << 40);
+        assert_eq!(share_of(&twice, least), units << 40);
     }
 }

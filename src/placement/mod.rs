@@ -6,13 +6,15 @@ mod filter;
 mod miss;
 pub mod naive;
 pub mod order;
+mod pack;
 mod policy;
 mod resources;
 mod score;
 mod victims;
 
 pub use filter::{Mismatch, Rank, Traits, Wanted};
-pub use miss::{Room, missing, missing_share};
+pub use miss::{Room, missing, share_of};
+pub use pack::{Packing, least_workers, pack};
 pub use policy::{Policy, UnknownPolicy};
 pub use resources::{Dimension, Free, Resources};
 pub use score::{free_share, weights};

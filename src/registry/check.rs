@@ -17,6 +17,11 @@ pub(super) fn id(id: &[u8]) -> Result<(), WorkerError> {
 /// A whole worker.
 pub(super) fn worker(spec: &WorkerSpec) -> Result<(), WorkerError> {
     id(&spec.id)?;
+    attributes(spec)
+}
+
+/// All but its id.
+pub(super) fn attributes(spec: &WorkerSpec) -> Result<(), WorkerError> {
     let name = |field, name: &Name, least: usize| match name.len() {
         length if (least..=MAX_NAME_LEN).contains(&length) => Ok(()),
         length => Err(WorkerError::NameLength { field, length }),

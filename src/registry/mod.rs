@@ -14,6 +14,7 @@ mod growing;
 mod labels;
 mod name;
 mod slot_set;
+mod supposed;
 mod views;
 mod worker;
 mod writer;
@@ -25,6 +26,7 @@ use parking_lot::Mutex;
 
 pub use constraints::{Constraints, Selector, SelectorError};
 pub use name::Name;
+pub(crate) use supposed::Supposed;
 pub(crate) use views::{Directory, Facts, NOWHERE, Tier, View};
 pub use worker::{WorkerError, WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate};
 pub(crate) use writer::Signal;

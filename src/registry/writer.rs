@@ -15,7 +15,7 @@ use super::slot_set::SlotSet;
 use super::views::{Directory, Facts, Selected, Source, rank};
 use super::{
     Constraints, Limits, Name, Shared, WorkerError, WorkerInfo, WorkerRef, WorkerSpec,
-    WorkerUpdate, check,
+    WorkerUpdate, check, supposed,
 };
 use crate::ledger::{Insert, Phase};
 use crate::placement::{Rank, Resources, Wanted};
@@ -119,7 +119,7 @@ impl Writer {
         }
         let lease = spec.lease;
         let capacity = less(spec.total, spec.set_aside);
-        let state = if spec.pending { State::Pending } else { State::Ready };
+        let state = supposed::state(&spec);
         let stamp = shared.table.open(slot).register(capacity, state);
         let pending = spec.pending;
         let attributes = self.note(shared, slot, spec);
@@ -356,28 +356,13 @@ impl Writer {
         for key in turned {
             self.look_up_from_now_on(shared, &key);
         }
-        let mut labels = spec.labels;
+        let mut labels = core::mem::take(&mut spec.labels);
         labels.sort();
         let (own_labels, labels) =
             labels.into_iter().partition(|(key, _)| self.labels.is_looked_up(key));
-        let name = |name: Name| (!name.is_empty()).then_some(name);
-        Attributes {
-            total: spec.total,
-            set_aside: spec.set_aside,
-            machine: spec.machine,
-            own_labels,
-            traits: ClassTraits {
-                tenant: spec.tenant,
-                pool: name(spec.pool),
-                labels,
-                gpus: spec.total.gpus > 0,
-                gpu_type: name(spec.gpu_type),
-                tier: spec.tier,
-                priority: spec.priority,
-                requires_selector: spec.requires_selector,
-                preemptable: spec.preemptable,
-            },
-        }
+        let traits = supposed::traits(&spec, labels);
+        let WorkerSpec { total, set_aside, machine, .. } = spec;
+        Attributes { total, set_aside, machine, own_labels, traits }
     }
 
     /// Shows what a worker is to whoever names it.

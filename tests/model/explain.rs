@@ -39,6 +39,7 @@ pub fn check(ask: &Ask, workers: &[WorkerInfo], explained: &Answer, brief: Answe
             cpu: short_of(Dimension::Cpu),
             memory: short_of(Dimension::Memory),
             gpus: short_of(Dimension::Gpus),
+            spread: count(&|r| *r == Reason::Spread),
         }
     );
     assert_eq!(explained.mismatches.total(), explained.reasons.not_matching);
