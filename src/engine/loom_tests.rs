@@ -4,6 +4,7 @@
 //! The steps are those of `engine::reserve`, `engine::release`, `engine::batch` and
 //! `engine::workers`, without the registry between them, which takes a lock that is not ours.
 
+mod life;
 mod resize;
 
 use loom::sync::Arc;
@@ -24,15 +25,19 @@ struct World {
 
 /// Two workers with this much each, and room for two reservations.
 fn world(capacity: u64) -> Arc<World> {
+    world_of(capacity, 2)
+}
+
+fn world_of(capacity: u64, records: usize) -> Arc<World> {
     let slots = [Slot::default(), Slot::default()];
     let stamps = [0, 1].map(|i: usize| {
         let slot: &Slot<Narrow> = &slots[i];
         slot.register(Resources::new(capacity, capacity), State::Ready)
     });
-    let ledger = Ledger::new(2);
+    let ledger = Ledger::new(records);
     let magazine = Magazine::default();
     // All records are grown before the threads start.
-    let drafts: Vec<_> = (0..2).map(|_| ledger.draft(&magazine, b"").unwrap()).collect();
+    let drafts: Vec<_> = (0..records).map(|_| ledger.draft(&magazine, b"").unwrap()).collect();
     drafts.into_iter().for_each(|draft| ledger.discard(&magazine, draft));
     Arc::new(World { slots, stamps, ledger })
 }

@@ -1,6 +1,8 @@
 //! The races of the ledger, every interleaving of them; each model beside the seeded bug that it
 //! must catch. Run by `make loom`.
 
+mod life;
+
 use loom::sync::Arc;
 use loom::thread;
 
@@ -13,6 +15,7 @@ fn ledger(limit: usize) -> Arc<Ledger> {
     // Chunks are grown before the threads start: that is once_cell's race, not ours.
     for index in 0..limit as u32 {
         ledger.record(index);
+        ledger.rider(index);
     }
     Arc::new(ledger)
 }
@@ -206,13 +209,13 @@ fn free_list() {
         }
         let other = {
             let ledger = Arc::clone(&ledger);
-            thread::spawn(move || ledger.draft(&Magazine::default(), b"").map(|d| d.index))
+            thread::spawn(move || ledger.draft(&Magazine::default(), b"").map(|d| d.index()))
         };
         let one = ledger.draft(&magazine, b"").expect("three for three");
-        let two = ledger.draft(&magazine, b"").map(|d| d.index);
+        let two = ledger.draft(&magazine, b"").map(|d| d.index());
         ledger.discard(&magazine, one);
         let theirs = other.join().unwrap();
-        let rest = ledger.draft(&magazine, b"").map(|d| d.index);
+        let rest = ledger.draft(&magazine, b"").map(|d| d.index());
         let mut taken: Vec<u32> = [two, theirs, rest].into_iter().flatten().collect();
         taken.sort();
         assert_eq!(taken, [0, 1, 2], "every record once");
