@@ -55,7 +55,7 @@ pub use engine::{
     GroupOp, HandOff, Imbalance, Limit, Lost, LostWorker, MAX_LIMITS, Mismatches, NearMiss,
     Outlook, PROBE_BUCKETS, Preemption, Quota, Reason, Reasons, Refusal, ReleaseError, Released,
     Request, Reservation, ReserveError, ResizeError, Resized, Scope, Snapshot, SpreadGroup, Stats,
-    Terms, TermsError, Ticked, Usage, Verdict, Victim,
+    SupposeError, Supposition, Terms, TermsError, Ticked, Usage, Verdict, Victim,
 };
 pub use ledger::{MAX_ID_LEN, Ticket};
 pub use placement::{Dimension, Free, Mismatch, Policy, Resources, UnknownPolicy};

@@ -4,6 +4,8 @@
 //!
 //! `PROPTEST_CASES=100000 cargo test --release --test model` is the long run.
 
+#[path = "model/branch.rs"]
+mod branch;
 mod common;
 #[path = "model/explain.rs"]
 mod explain;
@@ -18,7 +20,8 @@ mod world;
 
 use std::collections::HashSet;
 
-use ops::{Ask, Op, asks, mode, ops};
+use branch::{Branch, EXACT};
+use ops::{Ask, Op, asks, mode, ops, spec};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::FileFailurePersistence;
@@ -48,6 +51,20 @@ fn distinct(mut asks: Vec<Ask>) -> Vec<Ask> {
         }
     }
     asks
+}
+
+fn branch() -> impl Strategy<Value = Branch> {
+    let indices = || prop::collection::vec(any::<Index>(), 0..4);
+    // Names that no registered worker has.
+    let with = prop::collection::vec(spec(), 0..4).prop_map(|mut with| {
+        with.iter_mut().zip(["n0", "n1", "n2"]).for_each(|(spec, id)| spec.id = id);
+        with
+    });
+    (indices(), indices(), with).prop_map(|(credited, without, with)| Branch {
+        credited,
+        without,
+        with,
+    })
 }
 
 proptest! {
@@ -141,6 +158,36 @@ proptest! {
                     prop_assert_eq!(explained.answer.map_err(ReserveError::from), Err(error));
                 }
             }
+        }
+    }
+
+    /// Placed or refused, with all the reasons, and on which worker, where the policy says which; and
+    /// as many copies of a request as there would be room for.
+    #[test]
+    fn branch_is_an_engine_where_it_was_made(
+        before in ops(30),
+        mut asks in asks(),
+        mode in mode(),
+        branch in branch(),
+        exact: bool,
+    ) {
+        if exact {
+            (0..).zip(&mut asks).for_each(|(k, ask)| ask.policy = EXACT[k % EXACT.len()]);
+        } else {
+            // Where one goes decides about the next: only whether it is placed is the same.
+            asks.truncate(1);
+        }
+        let (world, twin) = (world_after(&before), world_after(&before));
+        let Some((foreseen, placed)) = branch::both(&world, &twin, &branch, &asks, mode) else {
+            return Ok(());
+        };
+        if exact {
+            prop_assert_eq!(foreseen, placed);
+        } else {
+            let told = |went: Vec<branch::Went>| -> Vec<_> {
+                went.into_iter().map(|one| one.map(|(_, existing)| existing)).collect()
+            };
+            prop_assert_eq!(told(foreseen), told(placed));
         }
     }
 }

@@ -4,7 +4,7 @@
 //! 2. Every request is checked, and its id looked up, as a batch does.
 //! 3. Each is placed in order on the workers as they are, with what is credited and less what the
 //!    requests before it would take: by the very search that a batch uses, which asks for what is
-//!    free through [`Planned`].
+//!    free through [`super::select::Planned`].
 //!
 //! Hints do not know what is credited, and would hide a worker that has room only with it: where
 //! anything is credited, the search goes by places alone, in the same order. What is planned leaves
@@ -14,39 +14,21 @@ use std::collections::{HashMap, HashSet};
 
 use crossbeam_utils::Backoff;
 
+use super::branch::{Place, Supposed};
 use super::local::Local;
-use super::plan::Plan;
 use super::reserve::{Checked, LOOKS, worker_of};
-use super::select::{Candidate, Planned};
-use super::{BatchMode, Engine, Foreseen, Request, ReserveError};
+use super::select::Candidate;
+use super::{BatchMode, Engine, Foreseen, Request, ReserveError, SupposeError, Supposition, Terms};
 use crate::ledger::{Ledger, Sighting, Ticket};
-use crate::placement::{Dimension, Free, Resources};
+use crate::placement::{Dimension, Free};
 use crate::registry::WorkerRef;
-use crate::slots::{Columns, Slot};
+use crate::slots::Slot;
 
 /// How often a worker that is credited is read again because it has changed meanwhile.
 const TRIES: u32 = 1_000;
 
-/// What is supposed at a request: what is credited, and what those before it would take.
-struct Supposed<'a> {
-    credits: Credits<'a>,
-    plan: Plan,
-}
-
-impl Planned for Supposed<'_> {
-    const REAL: bool = false;
-
-    fn free(&self, at: &Candidate, slot: &Slot) -> Free {
-        self.credits.free(at, slot).minus(&self.plan.on(at.slot))
-    }
-
-    fn columns(&self, need: &Resources) -> Columns {
-        if self.credits.on.is_empty() { Columns::of(need) } else { Columns::of(&Resources::ZERO) }
-    }
-}
-
 /// What is held and supposed to be gone.
-struct Credits<'a> {
+pub(super) struct Credits<'a> {
     ledger: &'a Ledger,
     tickets: HashSet<Ticket>,
     on: HashMap<WorkerRef, Vec<Ticket>>,
@@ -54,7 +36,7 @@ struct Credits<'a> {
 
 impl<'a> Credits<'a> {
     /// A ticket that holds nothing adds nothing, nor does one that was there before.
-    fn of(ledger: &'a Ledger, credited: &[Ticket]) -> Credits<'a> {
+    pub(super) fn of(ledger: &'a Ledger, credited: &[Ticket]) -> Credits<'a> {
         let (tickets, on) = Default::default();
         let mut credits = Credits { ledger, tickets, on };
         for &ticket in credited {
@@ -67,13 +49,22 @@ impl<'a> Credits<'a> {
         credits
     }
 
+    pub(super) fn has(&self, ticket: Ticket) -> bool {
+        self.tickets.contains(&ticket)
+    }
+
+    /// Nothing is credited.
+    pub(super) fn is_empty(&self) -> bool {
+        self.on.is_empty()
+    }
+
     /// What would be free on a worker.
     ///
     /// Races with a release or a resize of what is credited: it must not count as free and as
     /// credited too, nor as neither. As in an audit, the word is read, then the records, then the
     /// word again; if it has not changed and no record was half-way, both are of one instant. A
     /// worker that does not come to rest is not waited for; no more is ever free than it can hold.
-    fn free(&self, at: &Candidate, slot: &Slot) -> Free {
+    pub(super) fn free(&self, at: &Candidate, slot: &Slot) -> Free {
         let mut word = at.word;
         let Some(tickets) = self.on.get(&at.worker()) else { return word.free() };
         let mut free = word.free();
@@ -106,9 +97,9 @@ impl<'a> Credits<'a> {
 
 /// What a request that is right comes to.
 #[derive(Clone, Copy)]
-enum Due {
+enum Due<'a> {
     Held(Foreseen),
-    Place(Checked),
+    Place(Checked, Option<&'a Terms<'a>>),
 }
 
 type Outcome = Result<Foreseen, ReserveError>;
@@ -135,12 +126,40 @@ impl Engine {
         mode: BatchMode,
         results: &mut Vec<Result<Foreseen, ReserveError>>,
     ) {
-        let local = self.local();
-        let credits = Credits::of(&self.ledger, credited);
-        let mut supposed = Supposed { credits, plan: Plan::default() };
-        supposed.plan.reset(requests.len());
-        let due = self.check_all(local, requests, &supposed.credits, mode);
+        let supposing = Supposition { credited, ..Supposition::default() };
+        let done = self.dry_run_with(requests, &supposing, mode, results);
+        debug_assert_eq!(done, Ok(()), "no worker is supposed that could be wrong");
+    }
+
+    /// As [`Engine::dry_run`], on another branch of the state: with reservations given back, workers
+    /// removed and workers registered. Changes nothing.
+    ///
+    /// The requests are placed as if the workers of [`Supposition::with`] had been registered after all
+    /// others. Rank decides first, as for registered ones. Among equals, first fit takes a registered
+    /// worker first; tightest fit and spread go by score, and where that is equal, a registered worker
+    /// is first; then the order of the list decides. Where an affinity key or power of two choices
+    /// would lead once they were registered is not foreseen: registered workers of equal rank come
+    /// first, in the order in which they stand today. Whether there is room in the table of workers is
+    /// not foreseen either.
+    ///
+    /// Refusals count the workers that are supposed to be there, and no others.
+    ///
+    /// # Errors
+    /// A worker of `with` that could not be registered: `results` is empty then, and nothing was
+    /// looked at. Its id may be that of a worker in `without`.
+    ///
+    /// No lock, but for constraints that are new; allocates. For each request also O(with).
+    pub fn dry_run_with(
+        &self,
+        requests: &[Request<'_>],
+        supposing: &Supposition<'_>,
+        mode: BatchMode,
+        results: &mut Vec<Result<Foreseen, ReserveError>>,
+    ) -> Result<(), SupposeError> {
         results.clear();
+        let local = self.local();
+        let mut supposed = self.suppose(supposing)?;
+        let due = self.check_all(local, requests, &supposed, mode);
         match mode {
             BatchMode::Independent => {
                 let due = due.into_iter();
@@ -148,6 +167,31 @@ impl Engine {
             }
             BatchMode::AllOrNothing => self.foresee_gang(local, due, &mut supposed, results),
         }
+        Ok(())
+    }
+
+    /// How many of `n` copies of this request would be placed one after another, each anonymous, on
+    /// that branch of the state. Changes nothing.
+    ///
+    /// # Errors
+    /// A worker that could not be registered, or a request that cannot be right; being refused is
+    /// none.
+    ///
+    /// As expensive as a dry run of the copies that are placed, and one more.
+    pub fn replicas(
+        &self,
+        request: &Request<'_>,
+        n: u32,
+        supposing: &Supposition<'_>,
+    ) -> Result<u32, SupposeError> {
+        let local = self.local();
+        let mut supposed = self.suppose(supposing)?;
+        let copy = Request { id: b"", ..*request };
+        let checked = self.check(local, &copy).map_err(SupposeError::Request)?;
+        let due = Due::Place(checked, copy.terms);
+        // The first that is refused says how it goes for the others.
+        let placed = (0..n).take_while(|_| self.foresee(local, &due, &mut supposed).is_ok());
+        Ok(placed.count() as u32)
     }
 
     /// Step 2. An id that stands twice is a fault of the second. In a gang it is one only if the
@@ -156,12 +200,12 @@ impl Engine {
         &self,
         local: &Local,
         requests: &[Request<'a>],
-        credits: &Credits<'_>,
+        supposed: &Supposed<'_>,
         mode: BatchMode,
-    ) -> Vec<Result<Due, ReserveError>> {
+    ) -> Vec<Result<Due<'a>, ReserveError>> {
         let mut ids: HashSet<&'a [u8]> = HashSet::new();
         let all = requests.iter().map(|request| {
-            let due = self.check_one(local, request, &ids, credits);
+            let due = self.check_one(local, request, &ids, supposed);
             if !request.id.is_empty() && (due.is_ok() || mode == BatchMode::Independent) {
                 ids.insert(request.id);
             }
@@ -170,19 +214,19 @@ impl Engine {
         all.collect()
     }
 
-    fn check_one(
+    fn check_one<'a>(
         &self,
         local: &Local,
-        request: &Request<'_>,
+        request: &Request<'a>,
         ids: &HashSet<&[u8]>,
-        credits: &Credits<'_>,
-    ) -> Result<Due, ReserveError> {
+        supposed: &Supposed<'_>,
+    ) -> Result<Due<'a>, ReserveError> {
         let checked = self.check(local, request)?;
         if ids.contains(request.id) {
             return Err(ReserveError::DuplicateId);
         }
-        let held = self.held_by(request.id, checked.id_hash, credits)?;
-        Ok(held.map_or(Due::Place(checked), Due::Held))
+        let held = self.held_by(request.id, checked.id_hash, supposed)?;
+        Ok(held.map_or(Due::Place(checked, request.terms), Due::Held))
     }
 
     /// What an id holds now, for who only looks.
@@ -191,15 +235,15 @@ impl Engine {
         id: &[u8],
         id_hash: u64,
     ) -> Result<Option<Foreseen>, ReserveError> {
-        self.held_by(id, id_hash, &Credits::of(&self.ledger, &[]))
+        self.held_by(id, id_hash, &Supposed::nothing(self))
     }
 
-    /// What an id holds, but for what is credited.
+    /// What an id holds, but for what is supposed to be gone.
     fn held_by(
         &self,
         id: &[u8],
         id_hash: u64,
-        credits: &Credits<'_>,
+        supposed: &Supposed<'_>,
     ) -> Result<Option<Foreseen>, ReserveError> {
         if id.is_empty() {
             return Ok(None);
@@ -209,15 +253,24 @@ impl Engine {
             match self.ledger.find(id, id_hash) {
                 None => return Ok(None),
                 Some(
-                    Sighting::Live(ticket, _)
-                    | Sighting::Pledged(ticket, _)
-                    | Sighting::Between(ticket, _),
-                ) if credits.tickets.contains(&ticket) => return Ok(None),
+                    Sighting::Live(ticket, held)
+                    | Sighting::Pledged(ticket, held)
+                    | Sighting::Between(ticket, held),
+                ) if supposed.credits.tickets.contains(&ticket)
+                    || supposed.is_without(worker_of(&held)) =>
+                {
+                    return Ok(None);
+                }
                 Some(Sighting::Live(ticket, holding)) => {
                     let worker = worker_of(&holding);
                     // If the worker is gone, so is the reservation, this moment.
                     let version = self.snapshot(worker).map_or(holding.version, |now| now.version);
-                    return Ok(Some(Foreseen { worker, version, existing: Some(ticket) }));
+                    return Ok(Some(Foreseen {
+                        worker,
+                        version,
+                        existing: Some(ticket),
+                        added: None,
+                    }));
                 }
                 // About to be decided, as for a request.
                 Some(Sighting::Pledged(..) | Sighting::Between(..)) => backoff.spin(),
@@ -227,21 +280,28 @@ impl Engine {
     }
 
     /// Step 3 for one request.
-    fn foresee(&self, local: &Local, due: &Due, supposed: &mut Supposed<'_>) -> Outcome {
-        let checked = match due {
+    fn foresee(&self, local: &Local, due: &Due<'_>, supposed: &mut Supposed<'_>) -> Outcome {
+        let (checked, terms) = match due {
             Due::Held(held) => return Ok(*held),
-            Due::Place(checked) => checked,
+            Due::Place(checked, terms) => (checked, terms.copied().unwrap_or_default()),
         };
-        let found = self.choose(local, checked, supposed)?;
-        supposed.plan.add(found, &checked.query.need, checked.query.ahead);
-        Ok(Foreseen { worker: found.worker(), version: found.word.version(), existing: None })
+        let need = &checked.query.need;
+        supposed.come_under(&terms, need)?;
+        let found = self.choose_on(local, checked, supposed)?;
+        supposed.take(found, &checked.query);
+        supposed.note_terms(&terms, need, found);
+        let (worker, version, added) = match found {
+            Place::Registered(found) => (found.worker(), found.word.version(), None),
+            Place::Added(index) => (WorkerRef { index: u32::MAX, incarnation: 0 }, 0, Some(index)),
+        };
+        Ok(Foreseen { worker, version, existing: None, added })
     }
 
     /// All or none: the first that fails says why, the others name it as their peer.
     fn foresee_gang(
         &self,
         local: &Local,
-        due: Vec<Result<Due, ReserveError>>,
+        due: Vec<Result<Due<'_>, ReserveError>>,
         supposed: &mut Supposed<'_>,
         results: &mut Vec<Outcome>,
     ) {

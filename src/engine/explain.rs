@@ -143,7 +143,7 @@ impl Engine {
         let terms = request.terms.copied().unwrap_or_default();
         let need = &checked.query.need;
         if held.is_none()
-            && let Some(over) = self.over_quota(&terms, &Resources::ZERO, need)
+            && let Some(over) = self.over_quota(terms.account, [0; 3], need)
         {
             return Err(over.into());
         }
@@ -225,7 +225,7 @@ impl Engine {
 impl Picture {
     fn foreseen(&self, found: Candidate) -> Foreseen {
         let version = self.0.get(&found.slot).unwrap_or(&found.word).version();
-        Foreseen { worker: found.worker(), version, existing: None }
+        Foreseen { worker: found.worker(), version, existing: None, added: None }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod audit;
 mod batch;
+mod branch;
 mod config;
 mod counters;
 mod dry_run;
@@ -42,6 +43,7 @@ use parking_lot::Mutex;
 use thread_local::ThreadLocal;
 
 pub use audit::{Audit, Imbalance};
+pub use branch::{SupposeError, Supposition};
 pub use config::{Config, ConfigError};
 pub use error::{
     ClockWentBack, ConfirmError, GroupError, Outlook, Reasons, Refusal, ReleaseError, ReserveError,

@@ -53,6 +53,20 @@ impl Plan {
         share.map_or(Resources::ZERO, |number| self.shares[number as usize].take)
     }
 
+    /// Makes room for one more worker, for who does not know how many there will be.
+    pub(super) fn make_room(&mut self) {
+        let least = (self.shares.len() + 1) * 2;
+        if least <= self.table.len() {
+            return;
+        }
+        self.table.clear();
+        self.table.resize(least.next_power_of_two() * 2, 0);
+        for number in 0..self.shares.len() {
+            let cell = self.cell(self.shares[number].candidate.slot);
+            self.table[cell] = number as u32 + 1;
+        }
+    }
+
     /// Adds a request to a worker's share; returns the share's number.
     pub(super) fn add(&mut self, candidate: Candidate, need: &Resources, ahead: bool) -> u32 {
         let cell = self.cell(candidate.slot);

@@ -152,12 +152,16 @@ pub struct Resized {
 /// Where a request of a dry run would be held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Foreseen {
-    /// On this worker.
+    /// On this worker; on none that is registered (index `u32::MAX`, incarnation 0) where it is
+    /// `added`.
     pub worker: WorkerRef,
-    /// The version at which the worker was read.
+    /// The version at which the worker was read; 0 of one that is added.
     pub version: u64,
     /// The id holds this reservation already, and would be answered with it.
     pub existing: Option<Ticket>,
+    /// On a worker that is supposed to be registered: its place in
+    /// [`Supposition::with`](crate::Supposition::with).
+    pub added: Option<u32>,
 }
 
 /// Whether the requests of a batch stand or fall together.

@@ -1,7 +1,7 @@
 //! Mechanism for the policies: walks the tiers of a view in the order that the policy wants and
 //! offers what fits. The naive twin is `placement::naive`; a test holds the two together.
 
-use crate::placement::{Free, Policy, Resources, free_share, order};
+use crate::placement::{Free, Policy, Resources, free_share, order, score};
 use crate::registry::{NOWHERE, Shared, Tier, WorkerRef};
 use crate::slots::{Columns, Find, Need, Slot, Stamp, State, Wide, Word};
 
@@ -54,6 +54,26 @@ pub(super) trait Planned {
     #[inline(always)]
     fn columns(&self, need: &Resources) -> Columns {
         Columns::of(need)
+    }
+
+    /// Whether other workers are supposed to be there than are registered. The rest of this is for
+    /// who says why a request was refused.
+    fn changes_workers(&self) -> bool {
+        false
+    }
+
+    /// This registration is supposed to have ended.
+    fn gone(&self, _: WorkerRef) -> bool {
+        false
+    }
+
+    /// Shows state, what is free and what there is of each worker that matches and is not
+    /// registered.
+    fn beside(&self, _: &mut dyn FnMut(State, &Free, &Resources, bool)) {}
+
+    /// How many workers there would be.
+    fn workers(&self, registered: u32) -> u32 {
+        registered
     }
 }
 
@@ -114,9 +134,10 @@ impl<P: Planned> Walk<'_, P> {
     ) -> Option<R> {
         match self.query.policy {
             Policy::Affinity => self.first(tier, offer),
-            Policy::FirstFit => self.best(tier, offer, |_, _| 0),
-            Policy::TightestFit => self.best(tier, offer, free_share),
-            Policy::Spread => self.best(tier, offer, |l, w| u64::MAX - free_share(l, w)),
+            // Each with a score of its own, so that no candidate asks for the policy.
+            Policy::FirstFit => self.best(tier, offer, |l, w| score(Policy::FirstFit, l, w)),
+            Policy::TightestFit => self.best(tier, offer, |l, w| score(Policy::TightestFit, l, w)),
+            Policy::Spread => self.best(tier, offer, |l, w| score(Policy::Spread, l, w)),
             Policy::PowerOfTwo => self.of_two(tier, offer).or_else(|| self.first(tier, offer)),
         }
     }
@@ -220,13 +241,13 @@ impl<P: Planned> Walk<'_, P> {
     }
 
     /// What the request would leave there, beside what is planned.
-    fn left(&self, candidate: Candidate) -> Free {
+    pub(super) fn left(&self, candidate: Candidate) -> Free {
         let slot = self.shared.table.get(candidate.slot);
         let free = slot.map_or_else(Free::default, |slot| self.planned.free(&candidate, slot));
         free.minus(&self.query.need)
     }
 
-    fn weights(&self, candidate: Candidate) -> [u64; 3] {
+    pub(super) fn weights(&self, candidate: Candidate) -> [u64; 3] {
         self.shared.table.get(candidate.slot).map_or([0; 3], |slot| slot.weights())
     }
 }

@@ -24,7 +24,7 @@ use super::{Engine, Refusal, Reservation, ReserveError, TermsError};
 use crate::ledger::{
     Accounts, Carried, Counted, Draft, Key, OverLimit, Tallies, Ticket, UNLIMITED, Uncounted,
 };
-use crate::placement::{Dimension, Free, Resources};
+use crate::placement::{Free, Resources};
 use crate::registry::{Facts, MAX_NAME_LEN, Name, WorkerRef};
 use crate::slots::{Change, Columns, Fence, Refused, Slot};
 use crate::sync::{Chunked, Stop, stop};
@@ -319,17 +319,23 @@ impl Engine {
         }
     }
 
-    /// Whether the account would be over its quota with this beside what is `planned`.
+    /// Whether the account would be over its quota with this, and what is planned beside: more, or less.
     pub(super) fn over_quota(
         &self,
-        terms: &Terms<'_>,
-        planned: &Resources,
+        account: Option<Account>,
+        planned: [i64; 3],
         amount: &Resources,
     ) -> Option<OverLimit> {
-        let account = self.account_of(terms.account?)?;
+        let account = self.account_of(account?)?;
         let used = account.used();
-        let with = Dimension::ALL.map(|d| used[d as usize] + planned.get(d));
-        account.over(with, amount)
+        let with = |d: usize| used[d].saturating_add_signed(planned[d]);
+        account.over([0, 1, 2].map(with), amount)
+    }
+
+    /// The account and the counts of a reservation, by who only looks.
+    pub(super) fn look_terms(&self, ticket: Ticket) -> Option<(Option<Account>, Vec<Counted>)> {
+        let (carried, counted) = self.ledger.look_all_carried(ticket)?;
+        Some((carried.account.map(Account), counted))
     }
 
     /// Gives back what a reservation has beside capacity. By who has closed it, and has credited its
@@ -344,30 +350,28 @@ impl Engine {
 
     /// Group and place, as the key of a tally.
     fn place_of(&self, group: SpreadGroup, worker: WorkerRef) -> Option<(Key, u64)> {
+        let itself = (worker.index as u64) << 32 | worker.incarnation as u64;
         let scope = self.ranks.scopes.get(group.0 as usize)?.get()?;
-        let by_name = |name: &Name| {
-            // 128 bits, of the name and of the name with its length before it: that two names of one
-            // group share them is out of the question. Not 0, which stands for a worker itself.
-            let mut marked = [0; MAX_NAME_LEN + 1];
-            marked[0] = name.len() as u8;
-            marked[1..=name.len()].copy_from_slice(name);
-            [seahash::hash(name), seahash::hash(&marked[..=name.len()]) | 1]
+        if *scope == Scope::Worker {
+            return Some(key_of(group, [itself, 0]));
+        }
+        let facts = self.registry.shared.facts(worker.index)?;
+        self.place_of_facts(group, itself, facts.as_ref()?)
+    }
+
+    /// The same of a worker of which this is known; `itself` stands for it alone.
+    pub(super) fn place_of_facts(
+        &self,
+        group: SpreadGroup,
+        itself: u64,
+        facts: &Facts,
+    ) -> Option<(Key, u64)> {
+        let place = match self.ranks.scopes.get(group.0 as usize)?.get()? {
+            Scope::Worker => [itself, 0],
+            Scope::Machine => facts.machine().map_or([itself, 0], place_of_name),
+            Scope::Label(key) => place_of_name(facts.label(key)?),
         };
-        let itself = || [(worker.index as u64) << 32 | worker.incarnation as u64, 0];
-        let facts = || self.registry.shared.facts(worker.index);
-        let named = |name: &dyn Fn(&Facts) -> Option<Name>| Some(name(facts()?.as_ref()?.as_ref()));
-        let place = match scope {
-            Scope::Worker => itself(),
-            Scope::Machine => {
-                named(&|facts| facts.machine().cloned())?.map_or_else(itself, |name| by_name(&name))
-            }
-            Scope::Label(key) => by_name(&named(&|facts| facts.label(key).cloned())??),
-        };
-        let mut key = Key::default();
-        key[..8].copy_from_slice(&(group.0 as u64).to_le_bytes());
-        key[8..16].copy_from_slice(&place[0].to_le_bytes());
-        key[16..].copy_from_slice(&place[1].to_le_bytes());
-        Some((key, seahash::hash(&key)))
+        Some(key_of(group, place))
     }
 
     /// Step 2.
@@ -537,17 +541,67 @@ impl CountedAt {
     }
 }
 
-/// Members of groups that are planned and not counted yet.
+/// A place by its name.
+fn place_of_name(name: &Name) -> [u64; 2] {
+    // 128 bits, of the name and of the name with its length before it: that two names of one group share
+    // them is out of the question. Not 0, which stands for a worker itself.
+    let mut marked = [0; MAX_NAME_LEN + 1];
+    marked[0] = name.len() as u8;
+    marked[1..=name.len()].copy_from_slice(name);
+    [seahash::hash(name), seahash::hash(&marked[..=name.len()]) | 1]
+}
+
+fn key_of(group: SpreadGroup, place: [u64; 2]) -> (Key, u64) {
+    let mut key = Key::default();
+    key[..8].copy_from_slice(&(group.0 as u64).to_le_bytes());
+    key[8..16].copy_from_slice(&place[0].to_le_bytes());
+    key[16..].copy_from_slice(&place[1].to_le_bytes());
+    (key, seahash::hash(&key))
+}
+
+/// Members of groups that are planned and not counted yet, or counted and supposed to be gone.
 #[derive(Debug, Default)]
-pub(super) struct PlannedMembers(HashMap<Key, u64>);
+pub(super) struct PlannedMembers(HashMap<Key, i64>);
 
 impl PlannedMembers {
     pub(super) fn add(&mut self, engine: &Engine, limits: &[Limit], worker: WorkerRef) {
+        self.add_at(limits, |group| engine.place_of(group, worker));
+    }
+
+    pub(super) fn add_at(
+        &mut self,
+        limits: &[Limit],
+        place: impl Fn(SpreadGroup) -> Option<(Key, u64)>,
+    ) {
         for limit in limits {
-            if let Some((key, _)) = engine.place_of(limit.group, worker) {
+            if let Some((key, _)) = place(limit.group) {
                 *self.0.entry(key).or_default() += 1;
             }
         }
+    }
+
+    /// One that is counted is gone.
+    pub(super) fn lose(&mut self, engine: &Engine, counted: Counted) {
+        *self.0.entry(engine.ranks.tallies.key(counted)).or_default() -= 1;
+    }
+
+    /// Whether one more, there, would be over a limit.
+    pub(super) fn bar(
+        &self,
+        engine: &Engine,
+        limits: &[Limit],
+        place: impl Fn(SpreadGroup) -> Option<(Key, u64)>,
+    ) -> bool {
+        limits.iter().any(|limit| {
+            let Some((key, hash)) = place(limit.group) else { return true };
+            let planned = self.0.get(&key).copied().unwrap_or(0);
+            let count = engine.ranks.tallies.count(&key, hash) as i64 + planned;
+            count >= limit.at_most as i64
+        })
+    }
+
+    pub(super) fn bar_at(&self, engine: &Engine, limits: &[Limit], at: &Candidate) -> bool {
+        self.bar(engine, limits, |group| engine.place_of(group, at.worker()))
     }
 }
 
@@ -577,15 +631,9 @@ impl<P: Planned> Planned for Limited<'_, P> {
     }
 
     fn bars(&self, at: &Candidate) -> bool {
-        let full = |limit: &Limit| {
-            let Some((key, hash)) = self.engine.place_of(limit.group, at.worker()) else {
-                return true;
-            };
-            let planned = self.planned.and_then(|planned| planned.0.get(&key)).copied();
-            let count = self.engine.ranks.tallies.count(&key, hash) + planned.unwrap_or(0);
-            count >= limit.at_most as u64
-        };
-        self.beside.bars(at) || self.limits.iter().any(full)
+        let none = PlannedMembers::default();
+        let planned = self.planned.unwrap_or(&none);
+        self.beside.bars(at) || planned.bar_at(self.engine, self.limits, at)
     }
 
     fn columns(&self, need: &Resources) -> Columns {

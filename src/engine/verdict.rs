@@ -129,6 +129,10 @@ impl Engine {
         if self.config.count_reasons {
             return count(shared, tiers, &checked.query, planned);
         }
+        if planned.changes_workers() {
+            // What is kept is of the workers that there are.
+            return count(shared, tiers, &checked.query, planned).without_counts();
+        }
         // Read first: what is kept is at least as new.
         let changes = shared.changes.get();
         let of = (checked.selector, checked.query.need.gpus > 0);
@@ -144,26 +148,37 @@ fn count<P: Planned>(shared: &Shared, tiers: &[Tier], query: &Query, planned: &P
         tier.each(&shared.blocks, |occupant| {
             if let Some(slot) = shared.table.get(occupant.slot) {
                 let word = slot.word();
-                if !registered(word) {
+                let stamp = slot.stamp();
+                let candidate = Candidate { slot: occupant.slot, stamp, word };
+                if !registered(word) || planned.gone(candidate.worker()) {
                     return;
                 }
                 // Of a moving worker, either place says that it could hold the request.
                 tally.could |= query.need.fits_in(&slot.capacity());
-                let stamp = slot.stamp();
                 if stamp.epoch == occupant.epoch {
-                    let at = Candidate { slot: occupant.slot, stamp, word };
-                    let (free, barred) = (planned.free(&at, slot), planned.bars(&at));
+                    let (free, barred) = (planned.free(&candidate, slot), planned.bars(&candidate));
                     tally.add_in(word.state(), &free, &slot.capacity(), query, barred);
                 }
             }
         });
     }
-    let all = shared.workers.get() as u32;
+    planned.beside(&mut |state, free, capacity, barred| {
+        tally.could |= query.need.fits_in(capacity);
+        tally.add_in(state, free, capacity, query, barred);
+    });
+    let all = planned.workers(shared.workers.get() as u32);
     tally.reasons.not_matching = all.saturating_sub(tally.matching);
     tally.refusal()
 }
 
 impl Refusal {
+    /// As it is told without counts.
+    fn without_counts(self) -> Refusal {
+        let blocking = self.blocking.filter(|_| self.verdict == Verdict::Never);
+        let (reasons, outlook) = (Reasons::default(), Outlook::Unknown);
+        Refusal { verdict: self.verdict, blocking, reasons, outlook }
+    }
+
     /// A named worker that does not suit the request.
     pub(super) fn of_one_not_matching() -> Refusal {
         let reasons = Reasons { not_matching: 1, ..Reasons::default() };

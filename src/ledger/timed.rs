@@ -76,13 +76,22 @@ impl Ledger {
         (rider.read(), rider.counted())
     }
 
-    /// What a reservation carries, if it is still held.
+    /// What a reservation carries, if it is still held. By who only looks.
     pub(crate) fn look_carried(&self, ticket: Ticket) -> Option<Carried> {
+        self.look_rider(ticket, Rider::read)
+    }
+
+    /// The same, and where it is counted.
+    pub(crate) fn look_all_carried(&self, ticket: Ticket) -> Option<(Carried, Vec<Counted>)> {
+        self.look_rider(ticket, |rider| (rider.read(), rider.counted().collect()))
+    }
+
+    fn look_rider<R>(&self, ticket: Ticket, look: impl FnOnce(&Rider) -> R) -> Option<R> {
         let rider = self.riders.get(ticket.index() as usize)?;
         let plate = &self.record(ticket.index()).plate;
         let header = plate.header();
-        let carried = rider.read();
-        (header.generation() == ticket.generation() && plate.still(header)).then_some(carried)
+        let seen = look(rider);
+        (header.generation() == ticket.generation() && plate.still(header)).then_some(seen)
     }
 
     /// Tells a reservation to leave: it is not asked again.

@@ -17,5 +17,5 @@ pub use miss::{Room, missing, share_of};
 pub use pack::{Packing, least_workers, pack};
 pub use policy::{Policy, UnknownPolicy};
 pub use resources::{Dimension, Free, Resources};
-pub use score::{free_share, weights};
+pub use score::{free_share, score, weights};
 pub use victims::{Cost, Held as Victim, fewest as fewest_victims};

@@ -1,6 +1,6 @@
 //! How full a worker is.
 
-use super::{Dimension, Free, Resources};
+use super::{Dimension, Free, Policy, Resources};
 
 /// What one unit of each dimension weighs: 2^40 / capacity, rounded down; 0 where the worker has
 /// none. Fixed point, so that scores are the same on every machine and cost no division.
@@ -15,4 +15,15 @@ pub fn weights(capacity: &Resources) -> [u64; 3] {
 pub fn free_share(free: Free, weights: [u64; 3]) -> u64 {
     let free = free.available();
     free.cpu * weights[0] + free.memory * weights[1] + free.gpus * weights[2]
+}
+
+/// What a policy that compares all candidates makes small, of what a placement leaves. The others go
+/// by order alone.
+#[inline(always)]
+pub fn score(policy: Policy, left: Free, weights: [u64; 3]) -> u64 {
+    match policy {
+        Policy::TightestFit => free_share(left, weights),
+        Policy::Spread => u64::MAX - free_share(left, weights),
+        Policy::Affinity | Policy::FirstFit | Policy::PowerOfTwo => 0,
+    }
 }

@@ -121,7 +121,7 @@ impl Writer {
                     by_rank.entry(rank).or_default().push(occupant);
                 }
             }
-            by_rank.into_values().map(|list| Tier::List(list.into())).collect()
+            by_rank.into_iter().map(|(rank, list)| (rank, Tier::List(list.into()))).collect()
         });
         self.directory.set(selector, selected.view(tiers));
         self.unseen = true;

@@ -14,9 +14,16 @@ pub(crate) struct Supposed {
     /// Selectors tell it apart by this, as they do registered ones.
     pub(crate) facts: Facts,
     pub(crate) capacity: Resources,
+    pub(crate) state: State,
 }
 
 impl Supposed {
+    /// The worker.
+    pub(crate) fn of(spec: &WorkerSpec) -> Result<Supposed, WorkerError> {
+        check::id(&spec.id)?;
+        Self::shape(spec)
+    }
+
     /// A worker of this shape, whatever its id.
     pub(crate) fn shape(spec: &WorkerSpec) -> Result<Supposed, WorkerError> {
         check::attributes(spec)?;
@@ -30,6 +37,7 @@ impl Supposed {
                 machine: spec.machine.clone(),
             },
             capacity: less(spec.total, spec.set_aside),
+            state: state(spec),
         })
     }
 }

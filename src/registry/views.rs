@@ -86,6 +86,8 @@ impl Tier {
 pub(crate) struct View {
     /// Its tiers in order of rank, for requests without and with GPUs.
     tiers: [Box<[Tier]>; 2],
+    /// The ranks of these tiers.
+    ranks: [Box<[Rank]>; 2],
     /// It names GPU types, so that a request for none means one for 1.
     pub(crate) names_gpus: bool,
     /// What it wants.
@@ -100,6 +102,12 @@ impl View {
     #[inline]
     pub(crate) fn tiers(&self, need: &Resources) -> &[Tier] {
         &self.tiers[(need.gpus > 0) as usize]
+    }
+
+    /// The same with their ranks.
+    pub(crate) fn ranked_tiers(&self, need: &Resources) -> impl Iterator<Item = (Rank, &Tier)> {
+        let gpus = (need.gpus > 0) as usize;
+        self.ranks[gpus].iter().copied().zip(&self.tiers[gpus])
     }
 
     /// The first tier, unless the selector changes what a request asks for.
@@ -228,16 +236,20 @@ impl Selected {
 
     /// The view of a selector that sees whole classes.
     pub(super) fn ring_view(&self) -> View {
-        let tiers = |rings: &BTreeMap<Rank, (Arc<Ring>, usize)>| {
-            rings.values().map(|(ring, _)| Tier::Ring(Arc::clone(ring))).collect()
-        };
-        self.view([0, 1].map(|gpus| tiers(&self.rings[gpus])))
+        self.view([0, 1].map(|gpus| {
+            let tier = |(&rank, (ring, _)): (&Rank, &(Arc<Ring>, usize))| {
+                (rank, Tier::Ring(Arc::clone(ring)))
+            };
+            self.rings[gpus].iter().map(tier).collect()
+        }))
     }
 
-    /// The view with these tiers.
-    pub(super) fn view(&self, tiers: [Box<[Tier]>; 2]) -> View {
+    /// The view with these tiers, in the order of their ranks.
+    pub(super) fn view(&self, ranked: [Vec<(Rank, Tier)>; 2]) -> View {
+        let [plain, gpus] = ranked.map(|tiers| tiers.into_iter().unzip::<_, _, Vec<_>, Vec<_>>());
         View {
-            tiers,
+            ranks: [plain.0.into(), gpus.0.into()],
+            tiers: [plain.1.into(), gpus.1.into()],
             names_gpus: !self.constraints.gpu_types.is_empty(),
             wanted: self.wanted.clone(),
             pinned: self.pinned.clone(),

@@ -1,7 +1,8 @@
 //! Quotas: exact to the last unit, whoever asks at once.
 
 use slotwise::{
-    Account, BatchMode, Dimension, Quota, Request, ReserveError, ResizeError, Terms, TermsError,
+    Account, BatchMode, Dimension, Limit, Quota, Request, ReserveError, ResizeError, Scope,
+    Supposition, Terms, TermsError,
 };
 
 use crate::common::*;
@@ -127,4 +128,45 @@ fn accounts_are_named_once_and_bad_ones_are_refused() {
     let terms = Terms::new().account(foreign);
     let answer = e.unchanged(|e| e.reserve(&Request::new(b"r", r(1, 1)).terms(&terms)));
     assert_eq!(answer, Err(ReserveError::UnknownAccount));
+}
+
+#[test]
+fn a_dry_run_keeps_quotas_and_limits_on_its_branch() {
+    let e = engine([w("a", 1000, 1000), w("b", 1000, 1000)]);
+    let account = e.account("acme").unwrap();
+    e.set_quota(account, Quota { cpu: Some(500), ..Quota::default() }).unwrap();
+    let group = e.spread_group("g", Scope::Worker).unwrap();
+    let limits = [Limit { group, at_most: 1 }];
+    let terms = Terms::new().account(account).limits(&limits);
+    let request = Request::anonymous(r(200, 200)).terms(&terms);
+    let held = e.reserve(&request).unwrap();
+    let fits = |supposing: &Supposition<'_>| e.unchanged(|e| e.replicas(&request, 9, supposing));
+    // One worker is left, and room in the quota for one.
+    assert_eq!(fits(&Supposition::default()), Ok(1));
+    // Two workers more, and still 300 left.
+    let more = [w("c", 1000, 1000), w("d", 1000, 1000)];
+    let with = Supposition { with: &more, ..Supposition::default() };
+    assert_eq!(fits(&with), Ok(1));
+    e.set_quota(account, Quota::default()).unwrap();
+    assert_eq!(fits(&with), Ok(3));
+    // What is credited, or goes with its worker, makes room for one more.
+    let gone = [held.ticket];
+    assert_eq!(fits(&Supposition { credited: &gone, ..Supposition::default() }), Ok(2));
+    e.set_quota(account, Quota { cpu: Some(500), ..Quota::default() }).unwrap();
+    let without = [held.worker];
+    assert_eq!(fits(&Supposition { without: &without, ..with }), Ok(2));
+    // In order, as the batch then does.
+    let ids: [&[u8]; 3] = [b"1", b"2", b"3"];
+    let requests = ids.map(|id| Request::new(id, r(200, 200)).terms(&terms));
+    let mut foreseen = Vec::new();
+    e.unchanged(|e| e.dry_run(&requests, &gone, BatchMode::Independent, &mut foreseen));
+    e.release(held.ticket).unwrap();
+    let mut placed = Vec::new();
+    e.reserve_batch(&requests, BatchMode::Independent, &mut placed);
+    let workers = |ok: Vec<Result<slotwise::WorkerRef, ReserveError>>| ok;
+    assert_eq!(
+        workers(foreseen.iter().map(|f| f.map(|f| f.worker)).collect()),
+        workers(placed.iter().map(|p| p.map(|p| p.worker)).collect())
+    );
+    assert_eq!(placed[2], Err(over(Dimension::Cpu, 400, 500)));
 }

@@ -321,7 +321,7 @@ fn labels() -> impl Strategy<Value = Vec<(Text, Text)>> {
 }
 
 prop_compose! {
-    fn spec()(
+    pub fn spec()(
         (id, total, aside) in (worker_id(), total(), rarely(need())),
         gpu_type in select(&GPU_TYPES[..]),
         typed in any::<bool>(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use slotwise::{
     BatchMode, Constraints, Engine, Foreseen, ReleaseError, Request, Reservation, ReserveError,
-    Selector, Ticket, WorkerError, WorkerRef,
+    Selector, SupposeError, Supposition, Ticket, WorkerError, WorkerRef,
 };
 
 use crate::common::small;
@@ -274,6 +274,21 @@ impl World {
         self.engine.dry_run(&requests, credited, mode, &mut foreseen);
         assert_eq!(foreseen.len(), asks.len());
         foreseen
+    }
+
+    /// Asks the engine alone.
+    pub fn dry_run_with(
+        &self,
+        asks: &[Ask],
+        supposing: &Supposition<'_>,
+        mode: BatchMode,
+    ) -> (Result<(), SupposeError>, Foresight) {
+        let compiled: Vec<_> = asks.iter().map(|ask| self.compiled(ask)).collect();
+        let requests: Vec<Request<'_>> =
+            asks.iter().zip(&compiled).map(|(ask, (c, s))| ask.request(c, *s)).collect();
+        let mut foreseen = vec![Err(ReserveError::Empty)];
+        let done = self.engine.dry_run_with(&requests, supposing, mode, &mut foreseen);
+        (done, foreseen)
     }
 
     fn once(&mut self, id: Text, asks: &[Ask], mode: BatchMode) {

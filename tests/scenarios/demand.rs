@@ -1,8 +1,8 @@
 //! What a host that runs a fleet asks: why is a request refused, is capacity on its way?
 
 use slotwise::{
-    BatchMode, Config, Constraints, Dimension, Mismatch, Outlook, Reason, Refusal, Request,
-    ReserveError, State, Verdict,
+    BatchMode, Config, Constraints, Dimension, Mismatch, Outlook, Policy, Reason, Refusal, Request,
+    ReserveError, State, SupposeError, Supposition, Verdict, WorkerError, WorkerRef, WorkerSpec,
 };
 
 use crate::common::*;
@@ -105,4 +105,72 @@ fn explanation_names_the_rules_and_what_would_have_to_be_freed() {
     assert_eq!(held.existing, Some(placed.ticket));
     let wrong = e.explain(&Request::anonymous(r(0, 0)), false);
     assert_eq!(wrong.unwrap_err(), ReserveError::Empty);
+}
+
+#[test]
+fn rule_11_replicas_with_workers_gone_and_workers_there() {
+    for count_reasons in [true, false] {
+        let config = Config { count_reasons, ..small() };
+        let e = Audited::new(config, [w("a", 1000, 1000), w("b", 1000, 1000)]);
+        let old =
+            e.reserve_on(e.see("a").worker, &Request::new(b"old", r(800, 800)), None).unwrap();
+        let (copy, a) = (Request::new(b"copy", r(400, 400)), e.see("a").worker);
+        let new = [w("new", 1000, 1000), w("coming", 1000, 1000).pending(true)];
+        let fit = |supposing: Supposition<'_>| {
+            e.unchanged(|e| e.replicas(&copy, u32::MAX, &supposing).unwrap())
+        };
+        let nothing = Supposition::default();
+        assert_eq!(fit(nothing), 2);
+        assert_eq!(fit(Supposition { credited: &[old.ticket], ..nothing }), 4);
+        assert_eq!(fit(Supposition { without: &[a], ..nothing }), 2);
+        assert_eq!(fit(Supposition { without: &[a, e.see("b").worker], ..nothing }), 0);
+        assert_eq!(fit(Supposition { with: &new, ..nothing }), 4);
+        assert_eq!(e.replicas(&copy, 3, &Supposition { with: &new, ..nothing }), Ok(3));
+        assert_eq!(
+            e.replicas(&copy.ahead(true), 99, &Supposition { with: &new, ..nothing }),
+            Ok(6)
+        );
+
+        // What is held on a worker that is gone is to be placed again; where, is told by place.
+        let mut results = Vec::new();
+        let gone = Supposition { without: &[a], with: &new, ..nothing };
+        let request = [Request::new(b"old", r(800, 800)).policy(Policy::FirstFit), copy];
+        e.dry_run_with(&request, &gone, BatchMode::Independent, &mut results).unwrap();
+        let (first, second) = (results[0].unwrap(), results[1].unwrap());
+        assert_eq!((first.worker, first.existing), (e.see("b").worker, None));
+        assert_eq!((second.added, second.worker.index, second.version), (Some(0), u32::MAX, 0));
+
+        // A refusal is about the workers that are supposed to be there.
+        let large = [Request::new(b"1", r(1500, 1))];
+        let refused = |supposing: &Supposition<'_>| {
+            let mut results = Vec::new();
+            e.dry_run_with(&large, supposing, BatchMode::Independent, &mut results).unwrap();
+            refusal(results[0])
+        };
+        let never = refused(&nothing);
+        assert_eq!((never.verdict, never.blocking), (Verdict::Never, Some(Dimension::Cpu)));
+        let larger = [w("larger", 2000, 2000).pending(true)];
+        let busy = refused(&Supposition { without: &[a], with: &larger, ..nothing });
+        assert_eq!(
+            (busy.verdict, busy.blocking),
+            (Verdict::Busy, count_reasons.then_some(Dimension::Cpu))
+        );
+        let counted = (busy.reasons.not_ready, busy.reasons.cpu, busy.outlook);
+        let told = (1, 1, Outlook::Wait);
+        assert_eq!(counted, if count_reasons { told } else { (0, 0, Outlook::Unknown) });
+
+        // What could not be registered is refused before anything else, unless its namesake is gone.
+        let wrong = |with: &[WorkerSpec], without: &[WorkerRef]| {
+            e.replicas(&copy, 1, &Supposition { with, without, ..nothing }).err()
+        };
+        let duplicate = |index| SupposeError::Worker { index, error: WorkerError::Duplicate };
+        assert_eq!(wrong(&[w("new", 1, 1), w("new", 1, 1)], &[]), Some(duplicate(1)));
+        assert_eq!(wrong(&[w("a", 1, 1)], &[]), Some(duplicate(0)));
+        assert_eq!(wrong(&[w("a", 1, 1)], &[a]), None);
+        let aside = [w("new", 1, 1).set_aside(r(2, 0))];
+        let error = WorkerError::SetAsideOverTotal { dimension: Dimension::Cpu };
+        assert_eq!(wrong(&aside, &[]), Some(SupposeError::Worker { index: 0, error }));
+        let empty = e.replicas(&Request::anonymous(r(0, 0)), 1, &nothing);
+        assert_eq!(empty, Err(SupposeError::Request(ReserveError::Empty)));
+    }
 }
