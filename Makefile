@@ -128,6 +128,10 @@ bench-report: setup
 		$(CARGO) bench --quiet --bench $$bench || exit 1; \
 	done >> BENCHMARKS.md
 
+# The pictures of docs/LIFE.md, by graphviz.
+docs/%.svg: docs/%.dot
+	dot -Tsvg $< -o $@
+
 # What a user of the crate gets, built from the package.
 package: setup
 	$(CARGO) package --allow-dirty

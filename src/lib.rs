@@ -37,6 +37,11 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+// So are those of the page on lives.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/LIFE.md")]
+struct Life;
+
 mod engine;
 // The C interface; Rust hosts have no use for it.
 #[cfg(feature = "capi")]
