@@ -34,8 +34,8 @@
  * OUTPUTS come last, and are written on success alone, except where a function says otherwise. What
  * is called optional may be NULL. Arrays that are read must not overlap arrays that are written
  * (SLOTWISE_OVERLAP); arrays that are only read may, and entries may alternate: requests and
- * results side by side in structures of the host's own, at one stride. What ids and texts point to
- * is not looked at for that.
+ * results side by side in structures of the host's own, at one stride. What ids, texts and terms
+ * point to is not looked at for that.
  *
  * STRUCTURES that begin with `size` have it set to their sizeof by the caller, so that they can
  * grow. Reserved fields are 0. A structure that is all zero but for its size means the defaults.
@@ -52,13 +52,16 @@
  * slotwise_engine_retain another, slotwise_engine_free takes one back, in any order. One that was
  * freed is stale for ever and is refused, also when another engine was made since. A closed one
  * (slotwise_engine_close) is refused, too, and lives until its last reference is freed: let each
- * thread that calls keep one, and closing is safe at any time. Selectors, workers and tickets are
- * numbers as well and need no freeing; a wrong one is refused.
+ * thread that calls keep one, and closing is safe at any time. Selectors, workers, tickets,
+ * accounts and spread groups are numbers as well and need no freeing; a wrong one is refused.
  *
  * THREADS. Every function may be called from any thread at any time; calls that take no lock never
  * wait for another thread, not even for one that was stopped half-way. The library starts no
  * thread, reads no clock, and never calls back into the program: what happens to reservations on
- * its own account (slotwise_lost_take) is asked for.
+ * its own account (slotwise_lost_take, slotwise_ended_take) is asked for.
+ *
+ * TIME is the host's: slotwise_tick tells what it is, in the host's own unit, and ends what is due.
+ * Deadlines and leases are such times. A host that has none never calls it.
  *
  * FORK. A child gets a copy of every engine as it was; parent and child do not see each other's
  * changes. If another thread was in a call that takes a lock while its parent forked, such calls
@@ -87,6 +90,8 @@
 
 /* A text given as a literal. */
 #define SLOTWISE_TEXT(literal) {(literal), sizeof(literal) - 1}
+/* A quota without a limit. */
+#define SLOTWISE_UNLIMITED UINT64_MAX
 /* The index of a worker's slot, from 0. */
 #define SLOTWISE_WORKER_INDEX(worker) ((uint32_t)((worker) & UINT32_C(0xffffffff)))
 
@@ -112,9 +117,14 @@
 #define SLOTWISE_MAX_ID_LENGTH 64
 
 /**
- * Longest pool, GPU type, tenant, machine, label key or label value, in bytes.
+ * Longest pool, GPU type, tenant, machine, label key, label value, account or spread group, in bytes.
  */
 #define SLOTWISE_MAX_NAME_LENGTH 255
+
+/**
+ * Most spread groups that one request can be a member of.
+ */
+#define SLOTWISE_MAX_LIMITS 4
 
 /**
  * Most pools, GPU types, labels or values of one label in a constraint.
@@ -182,6 +192,11 @@
  * Offsets of packed ids fall.
  */
 #define SLOTWISE_OFFSETS 18
+
+/**
+ * An array for results is too small; the call says how many entries it needs.
+ */
+#define SLOTWISE_ARRAY_TOO_SMALL 19
 
 /**
  * No such engine: the handle was freed, or never given out.
@@ -285,6 +300,42 @@
 #define SLOTWISE_OTHER_BATCH 46
 
 /**
+ * The account is charged with as much as its quota allows, or nearly; slotwise_last_error says with
+ * how much, and in which dimension.
+ */
+#define SLOTWISE_QUOTA_EXCEEDED 47
+
+/**
+ * The account is not one of this engine's.
+ */
+#define SLOTWISE_UNKNOWN_ACCOUNT 48
+
+/**
+ * The spread group is not one of this engine's.
+ */
+#define SLOTWISE_UNKNOWN_GROUP 49
+
+/**
+ * More limits than a request can have (SLOTWISE_MAX_LIMITS).
+ */
+#define SLOTWISE_TOO_MANY_LIMITS 50
+
+/**
+ * It would end before it begins: the host's clock has come to its deadline, or the end of its lease.
+ */
+#define SLOTWISE_DEADLINE_PASSED 51
+
+/**
+ * It is promised what others hold who have not left yet: release them once they have stopped.
+ */
+#define SLOTWISE_WAITING 52
+
+/**
+ * The time is before that of the last tick.
+ */
+#define SLOTWISE_CLOCK_WENT_BACK 53
+
+/**
  * A name is too long (SLOTWISE_MAX_NAME_LENGTH), or empty where it must not be.
  */
 #define SLOTWISE_NAME_LENGTH 60
@@ -328,6 +379,26 @@
  * The processor lacks an instruction that the engine needs.
  */
 #define SLOTWISE_PROCESSOR 68
+
+/**
+ * The signal or update is of a generation of the rollout that is over.
+ */
+#define SLOTWISE_OLD_GENERATION 69
+
+/**
+ * Only a pending worker can be handed off.
+ */
+#define SLOTWISE_NOT_PENDING 70
+
+/**
+ * A worker cannot be handed off to itself.
+ */
+#define SLOTWISE_HAND_OFF_TO_ITSELF 71
+
+/**
+ * As many accounts or spread groups as the engine keeps. Raise max_accounts or max_groups.
+ */
+#define SLOTWISE_TOO_MANY_NAMES 72
 
 /**
  * A fault in slotwise itself. Nothing was oversold; please report it with what it wrote to the
@@ -412,7 +483,8 @@
 #define SLOTWISE_REQUIRES_SELECTOR 1
 
 /**
- * May be taken away at short notice: serves only requests that accept that.
+ * Of a worker: may be taken away at short notice, and serves only requests that accept that. Of
+ * terms: the reservation may be displaced by a request of higher priority (slotwise_preempt).
  */
 #define SLOTWISE_PREEMPTABLE 2
 
@@ -497,6 +569,11 @@
 #define SLOTWISE_SET_PREEMPTABLE 1024
 
 /**
+ * It changes the generation of the rollout.
+ */
+#define SLOTWISE_SET_GENERATION 2048
+
+/**
  * slotwise_workers_list lists all workers.
  */
 #define SLOTWISE_LIST_ALL 0
@@ -547,6 +624,32 @@
 #define SLOTWISE_TEXT_LABEL_VALUE 6
 
 /**
+ * Of a spread group, one place is a worker.
+ */
+#define SLOTWISE_SCOPE_WORKER 0
+
+/**
+ * It is a machine; a worker that names none is one of its own.
+ */
+#define SLOTWISE_SCOPE_MACHINE 1
+
+/**
+ * It is all workers with the same value of a label, as a zone. Workers without the label are out of
+ * the question.
+ */
+#define SLOTWISE_SCOPE_LABEL 2
+
+/**
+ * `hold_until` is set: the reservation is provisional.
+ */
+#define SLOTWISE_HOLD 1
+
+/**
+ * `account` is set: the reservation is charged to it.
+ */
+#define SLOTWISE_ACCOUNT 4
+
+/**
  * May also be held on pending workers: a reservation made ahead.
  */
 #define SLOTWISE_AHEAD 1
@@ -582,6 +685,26 @@
 #define SLOTWISE_STEP_RELEASE 3
 
 /**
+ * A reservation that was not confirmed in time.
+ */
+#define SLOTWISE_EXPIRED 1
+
+/**
+ * A reservation that ended with its worker, whose lease was over.
+ */
+#define SLOTWISE_LOST_WITH_WORKER 2
+
+/**
+ * A worker whose lease was over; what was held there comes right after it.
+ */
+#define SLOTWISE_WORKER_EXPIRED 3
+
+/**
+ * It is a victim of another claim and about to leave already.
+ */
+#define SLOTWISE_LEAVING 1
+
+/**
  * How many workers were out of the question for which reason; each counts once, under the first
  * reason in this order. All zero where the engine does not count reasons.
  */
@@ -606,6 +729,11 @@ typedef struct slotwise_reasons_t {
      * Ready with enough CPU and memory, but short of GPUs.
      */
     uint32_t gpus;
+    /**
+     * Ready with enough of everything, but in a place where as many of the request's group are as may
+     * be, or that is none for the group.
+     */
+    uint32_t spread;
 } slotwise_reasons_t;
 
 /**
@@ -625,15 +753,17 @@ typedef struct slotwise_error_t {
      */
     uint32_t dimension;
     /**
-     * SLOTWISE_VERSION_CONFLICT, SLOTWISE_STATE: the worker's state.
+     * SLOTWISE_VERSION_CONFLICT, SLOTWISE_STATE, SLOTWISE_NOT_PENDING: the worker's state.
      */
     uint32_t state;
     /**
      * What was given, where it is out of a range; a length in bytes, or a number of entries.
+     * SLOTWISE_QUOTA_EXCEEDED: what is in use. SLOTWISE_WAITING: how many have not left.
      */
     uint64_t given;
     /**
-     * The limit that was passed or reached.
+     * The limit that was passed or reached. SLOTWISE_DEADLINE_PASSED, SLOTWISE_CLOCK_WENT_BACK: the
+     * time that the last tick told. SLOTWISE_OLD_GENERATION: the worker's generation.
      */
     uint64_t limit;
     /**
@@ -660,10 +790,6 @@ typedef struct slotwise_error_t {
      * SLOTWISE_BUSY, SLOTWISE_NEVER: why workers were out of the question.
      */
     struct slotwise_reasons_t reasons;
-    /**
-     * 0.
-     */
-    uint32_t reserved;
 } slotwise_error_t;
 
 /**
@@ -703,6 +829,14 @@ typedef struct slotwise_config_t {
      * 0.
      */
     uint32_t reserved;
+    /**
+     * Most accounts: 1 to 16,777,216. Default 65,536.
+     */
+    uint64_t max_accounts;
+    /**
+     * Most spread groups: 1 to 16,777,216. Default 65,536.
+     */
+    uint64_t max_groups;
 } slotwise_config_t;
 
 /**
@@ -889,6 +1023,17 @@ typedef struct slotwise_worker_spec_t {
      * 0.
      */
     uint64_t reserved;
+    /**
+     * The generation of the rollout that it belongs to. In an update: a later one; the worker is
+     * pending then until slotwise_worker_ready_generation of that generation.
+     */
+    uint64_t generation;
+    /**
+     * Ends with the first slotwise_tick at or after this time of the host's clock, unless
+     * slotwise_heartbeat puts that off; for a worker on its way, until when it is waited for. 0: it
+     * stays until it is removed. Not looked at in an update.
+     */
+    uint64_t lease;
 } slotwise_worker_spec_t;
 
 /**
@@ -986,6 +1131,14 @@ typedef struct slotwise_worker_info_t {
      * How many labels it has.
      */
     uint32_t label_count;
+    /**
+     * The generation of the rollout that it belongs to.
+     */
+    uint64_t generation;
+    /**
+     * When it ends unless it is heard of before; 0: it stays until it is removed.
+     */
+    uint64_t lease;
 } slotwise_worker_info_t;
 
 /**
@@ -1039,6 +1192,104 @@ typedef struct slotwise_snapshot_t {
      */
     uint32_t reserved;
 } slotwise_snapshot_t;
+
+/**
+ * How much one account may be charged with in all. SLOTWISE_UNLIMITED: as much as there is.
+ */
+typedef struct slotwise_quota_t {
+    /**
+     * CPU in millicores.
+     */
+    uint64_t cpu;
+    /**
+     * Memory in MiB.
+     */
+    uint64_t memory;
+    /**
+     * Whole GPUs.
+     */
+    uint64_t gpus;
+} slotwise_quota_t;
+
+/**
+ * What an account is charged with, and what it may be.
+ */
+typedef struct slotwise_usage_t {
+    /**
+     * sizeof(slotwise_usage_t), set by the caller.
+     */
+    uint32_t size;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * What its reservations hold in all, and what is being tried this moment.
+     */
+    struct slotwise_resources_t used;
+    /**
+     * Its limits.
+     */
+    struct slotwise_quota_t quota;
+} slotwise_usage_t;
+
+/**
+ * How many of a group may be in one place.
+ */
+typedef struct slotwise_limit_t {
+    /**
+     * The group that the request is a member of, from slotwise_spread_group.
+     */
+    uint32_t group;
+    /**
+     * So many, this one included, at least 1; 1 is anti-affinity.
+     */
+    uint32_t at_most;
+} slotwise_limit_t;
+
+/**
+ * What a request comes under beside what it needs and where it may be. All zero but the size: none
+ * of it. Requests point to it, many to one if they like; nothing is written to it, and nothing of it
+ * is kept.
+ */
+typedef struct slotwise_terms_t {
+    /**
+     * sizeof(slotwise_terms_t).
+     */
+    uint32_t size;
+    /**
+     * SLOTWISE_HOLD, SLOTWISE_PREEMPTABLE (a request of higher priority may displace it),
+     * SLOTWISE_ACCOUNT, or several.
+     */
+    uint32_t flags;
+    /**
+     * With SLOTWISE_HOLD: the reservation is provisional. Unless slotwise_confirm comes before, the
+     * first slotwise_tick at or after this time of the host's clock ends it, and its capacity
+     * returns. Otherwise 0.
+     */
+    uint64_t hold_until;
+    /**
+     * Its rank in a preemption: higher may displace lower.
+     */
+    int32_t priority;
+    /**
+     * With SLOTWISE_ACCOUNT: whose quota it is charged to, from slotwise_account. Otherwise 0.
+     */
+    uint32_t account;
+    /**
+     * Groups that it is a member of. Where it cannot be counted without going over a limit, it is
+     * not placed. NULL where there are none.
+     */
+    const struct slotwise_limit_t *limits;
+    /**
+     * How many: at most SLOTWISE_MAX_LIMITS.
+     */
+    size_t limit_count;
+    /**
+     * 0.
+     */
+    uint64_t reserved;
+} slotwise_terms_t;
 
 /**
  * What one container, job or call needs. Fill it in once and use it again: nothing is written to
@@ -1097,9 +1348,9 @@ typedef struct slotwise_request_t {
      */
     uint64_t hash;
     /**
-     * 0.
+     * What it comes under beside: a time limit, a rank, a quota, limits on its group. NULL: nothing.
      */
-    uint64_t reserved;
+    const struct slotwise_terms_t *terms;
 } slotwise_request_t;
 
 /**
@@ -1126,7 +1377,11 @@ typedef struct slotwise_placement_t {
     /**
      * 1: the id was held already; this is that reservation, and nothing was changed.
      */
-    uint16_t existing;
+    uint8_t existing;
+    /**
+     * 1: it is yet to be confirmed (SLOTWISE_HOLD, slotwise_preempt).
+     */
+    uint8_t provisional;
     /**
      * SLOTWISE_BUSY, SLOTWISE_NEVER, SLOTWISE_TOO_LARGE: the dimension that it is for, or
      * SLOTWISE_NO_DIMENSION.
@@ -1274,7 +1529,7 @@ typedef struct slotwise_columns_t {
      */
     size_t count;
     /**
-     * What all have in common. Its id must be empty.
+     * What all have in common, its terms as well. Its id must be empty.
      */
     const struct slotwise_request_t *common;
     /**
@@ -1383,7 +1638,11 @@ typedef struct slotwise_step_done_t {
     /**
      * 1: the id was held already; nothing was changed for it.
      */
-    uint16_t existing;
+    uint8_t existing;
+    /**
+     * 1: the reservation is yet to be confirmed.
+     */
+    uint8_t provisional;
     /**
      * SLOTWISE_BUSY, SLOTWISE_NEVER, SLOTWISE_TOO_LARGE: the dimension that it is for.
      */
@@ -1436,6 +1695,115 @@ typedef struct slotwise_group_t {
      */
     struct slotwise_step_done_t *done;
 } slotwise_group_t;
+
+/**
+ * What a tick has ended: a reservation or a worker.
+ */
+typedef struct slotwise_expired_t {
+    /**
+     * Its ticket, which is not valid any more; 0 of a worker.
+     */
+    uint64_t ticket;
+    /**
+     * The worker that it was on, or that it was.
+     */
+    slotwise_worker_t worker;
+    /**
+     * What it held; 0 of a worker.
+     */
+    struct slotwise_resources_t amount;
+    /**
+     * Length of its id in bytes; 0 for an anonymous reservation.
+     */
+    uint32_t id_length;
+    /**
+     * SLOTWISE_EXPIRED, SLOTWISE_LOST_WITH_WORKER or SLOTWISE_WORKER_EXPIRED.
+     */
+    uint32_t kind;
+    /**
+     * Its id, the worker's where it is one.
+     */
+    char id[64];
+} slotwise_expired_t;
+
+/**
+ * What a hand-off did.
+ */
+typedef struct slotwise_handed_t {
+    /**
+     * The worker that holds it all now.
+     */
+    slotwise_worker_t worker;
+    /**
+     * Reservations that it took over from another registration; 0 where that has only got another
+     * id.
+     */
+    uint64_t moved;
+} slotwise_handed_t;
+
+/**
+ * Where a request would fit if others left. Good for one use at one version.
+ */
+typedef struct slotwise_preemption_t {
+    /**
+     * sizeof(slotwise_preemption_t), set by the caller.
+     */
+    uint32_t size;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * The worker.
+     */
+    slotwise_worker_t worker;
+    /**
+     * The version at which this is true.
+     */
+    uint64_t version;
+    /**
+     * How many would have to leave; 0 if it fits without.
+     */
+    uint64_t victim_count;
+    /**
+     * How many victims of other claims the request has to wait for, too.
+     */
+    uint64_t leaving_count;
+} slotwise_preemption_t;
+
+/**
+ * A reservation that would have to leave, or is about to.
+ */
+typedef struct slotwise_victim_t {
+    /**
+     * Its ticket.
+     */
+    uint64_t ticket;
+    /**
+     * What it holds; 0 with SLOTWISE_LEAVING, as all that follows.
+     */
+    struct slotwise_resources_t amount;
+    /**
+     * Its rank.
+     */
+    int32_t priority;
+    /**
+     * SLOTWISE_LEAVING, or 0.
+     */
+    uint32_t flags;
+    /**
+     * Length of its id in bytes; 0 for an anonymous one.
+     */
+    uint32_t id_length;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * Its id.
+     */
+    char id[64];
+} slotwise_victim_t;
 
 /**
  * Counters since the engine was made, summed over threads. Each is exact; together they are not one
@@ -1492,6 +1860,18 @@ typedef struct slotwise_stats_t {
      * fewer than 2^k and at least 2^(k-1).
      */
     uint64_t probes[24];
+    /**
+     * Provisional reservations that were confirmed.
+     */
+    uint64_t confirmed;
+    /**
+     * Provisional reservations that were not, and have ended.
+     */
+    uint64_t expired;
+    /**
+     * Reservations that were told to leave by preemptions.
+     */
+    uint64_t preempted;
 } slotwise_stats_t;
 
 /**
@@ -1723,8 +2103,8 @@ int32_t slotwise_workers_add(slotwise_engine_t engine,
  * placed until enough has been released.
  *
  * Returns SLOTWISE_UNKNOWN_WORKER, SLOTWISE_NAME_LENGTH, SLOTWISE_TOO_LARGE, SLOTWISE_SET_ASIDE,
- * SLOTWISE_GPU_TYPE, SLOTWISE_NULL_POINTER, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED,
- * SLOTWISE_UNKNOWN_VALUE, SLOTWISE_COUNT, or what a handle can be wrong of.
+ * SLOTWISE_GPU_TYPE, SLOTWISE_OLD_GENERATION, SLOTWISE_NULL_POINTER, SLOTWISE_STRUCT_SIZE,
+ * SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, SLOTWISE_COUNT, or what a handle can be wrong of.
  *
  * Threads: any. Takes the registry's lock.
  * Safety: `id` has `id_length` bytes; `spec` points to a slotwise_worker_spec_t; `info` is NULL or
@@ -1760,8 +2140,8 @@ int32_t slotwise_worker_remove(slotwise_engine_t engine,
                                size_t *count);
 
 /**
- * Tells of reservations that ended with their worker and that slotwise_worker_remove had no room
- * for, each once, the oldest first: writes at most `capacity` of them to `lost` and sets `*count`
+ * Tells of reservations that ended with their worker and that slotwise_worker_remove or
+ * slotwise_hand_off had no room for, each once, the oldest first: writes at most `capacity` of them to `lost` and sets `*count`
  * to how many it wrote. Fewer than `capacity`: there are no more.
  *
  * Returns SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, SLOTWISE_COUNT, or what a
@@ -1790,6 +2170,23 @@ int32_t slotwise_worker_ready(slotwise_engine_t engine,
                               const char *id,
                               size_t id_length,
                               struct slotwise_worker_info_t *info);
+
+/**
+ * The readiness signal of an agent of this generation of the rollout: refused if the worker is of a
+ * later one by now, so that a message from before an upgrade makes nothing ready. One of a later
+ * generation counts, and is the worker's from then on. Otherwise as slotwise_worker_ready.
+ *
+ * Returns SLOTWISE_OLD_GENERATION (slotwise_last_error has both), SLOTWISE_UNKNOWN_WORKER,
+ * SLOTWISE_NULL_POINTER, SLOTWISE_STRUCT_SIZE, or what a handle can be wrong of.
+ *
+ * Threads: any. Takes the registry's lock.
+ * Safety: as slotwise_worker_ready.
+ */
+int32_t slotwise_worker_ready_generation(slotwise_engine_t engine,
+                                         const char *id,
+                                         size_t id_length,
+                                         uint64_t generation,
+                                         struct slotwise_worker_info_t *info);
 
 /**
  * Takes the readiness back: the worker is pending again. What it holds stays. Otherwise as
@@ -1931,6 +2328,82 @@ int32_t slotwise_workers_list(slotwise_engine_t engine,
                               size_t *count);
 
 /**
+ * The account of this name: a number that is valid for the engine's life, the same one for the same
+ * name. One that there was not is opened: unlimited, and nothing is charged to it. Ask once, and
+ * name it in slotwise_terms_t.
+ *
+ * Returns SLOTWISE_NAME_LENGTH, SLOTWISE_TOO_MANY_NAMES, SLOTWISE_NULL_POINTER,
+ * SLOTWISE_MISALIGNED, SLOTWISE_COUNT, or what a handle can be wrong of.
+ *
+ * Threads: any. Takes a lock.
+ * Safety: `name` has `name_length` bytes; `account` points to a uint32_t.
+ */
+int32_t slotwise_account(slotwise_engine_t engine,
+                         const char *name,
+                         size_t name_length,
+                         uint32_t *account);
+
+/**
+ * Limits what an account may be charged with from now on. What it is charged with already stays,
+ * also if that is more.
+ *
+ * Returns SLOTWISE_UNKNOWN_ACCOUNT, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, or what a handle
+ * can be wrong of.
+ *
+ * Threads: any. No lock, no system call.
+ * Safety: `quota` points to a slotwise_quota_t.
+ */
+int32_t slotwise_quota_set(slotwise_engine_t engine,
+                           uint32_t account,
+                           const struct slotwise_quota_t *quota);
+
+/**
+ * What an account is charged with, and its quota.
+ *
+ * Returns SLOTWISE_UNKNOWN_ACCOUNT, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED,
+ * SLOTWISE_STRUCT_SIZE, or what a handle can be wrong of.
+ *
+ * Threads: any. No lock, no system call.
+ * Safety: `usage` points to a slotwise_usage_t whose size is set.
+ */
+int32_t slotwise_usage(slotwise_engine_t engine, uint32_t account, struct slotwise_usage_t *usage);
+
+/**
+ * The group of this name and scope, of which there may be so many in one place: a number that is
+ * valid for the engine's life, the same one for the same name and scope. `scope`:
+ * SLOTWISE_SCOPE_...; `label`: for SLOTWISE_SCOPE_LABEL the label's key, otherwise empty. Ask once,
+ * and name it in slotwise_limit_t.
+ *
+ * Returns SLOTWISE_NAME_LENGTH, SLOTWISE_TOO_MANY_NAMES, SLOTWISE_UNKNOWN_VALUE,
+ * SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_COUNT, or what a handle can be wrong of.
+ *
+ * Threads: any. Takes a lock.
+ * Safety: `name` has `name_length` bytes, `label` has `label_length`; `group` points to a uint32_t.
+ */
+int32_t slotwise_spread_group(slotwise_engine_t engine,
+                              const char *name,
+                              size_t name_length,
+                              uint32_t scope,
+                              const char *label,
+                              size_t label_length,
+                              uint32_t *group);
+
+/**
+ * How many of a group are in the place of this worker.
+ *
+ * Returns SLOTWISE_UNKNOWN_WORKER; SLOTWISE_UNKNOWN_GROUP, also where the worker is out of the
+ * question for the group, since it lacks its label; SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, or
+ * what a handle can be wrong of.
+ *
+ * Threads: any. No lock, no system call.
+ * Safety: `count` points to a uint64_t.
+ */
+int32_t slotwise_spread_count(slotwise_engine_t engine,
+                              uint32_t group,
+                              slotwise_worker_t worker,
+                              uint64_t *count);
+
+/**
  * Holds capacity for a request on the worker that the policy gives it. An id that is held already
  * is answered with that reservation, and nothing changes. O(1) while the first candidates fit; no
  * allocation once the thread has made its first calls.
@@ -1939,7 +2412,8 @@ int32_t slotwise_workers_list(slotwise_engine_t engine,
  * reasons); SLOTWISE_ID_LENGTH, SLOTWISE_EMPTY, SLOTWISE_TOO_LARGE, SLOTWISE_UNKNOWN_SELECTOR,
  * SLOTWISE_IN_FLIGHT, SLOTWISE_CONTENDED, SLOTWISE_LEDGER_FULL, SLOTWISE_NULL_POINTER,
  * SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, or what a
- * handle can be wrong of.
+ * handle can be wrong of. Of its terms: SLOTWISE_QUOTA_EXCEEDED, SLOTWISE_UNKNOWN_ACCOUNT,
+ * SLOTWISE_UNKNOWN_GROUP, SLOTWISE_TOO_MANY_LIMITS, SLOTWISE_DEADLINE_PASSED, SLOTWISE_COUNT.
  *
  * Threads: any. No lock, no system call.
  * Safety: `request` points to a slotwise_request_t; `placement` points to a slotwise_placement_t.
@@ -2067,7 +2541,7 @@ int32_t slotwise_resize_id(slotwise_engine_t engine,
 /**
  * Reserves for many requests in one call. Writes one result a request, in the caller's order.
  * `done` may be NULL. No allocation once the thread has done a batch of this size, of up to 16,384
- * requests.
+ * requests, but for requests on terms.
  *
  * Returns SLOTWISE_OK also where requests were refused; each result has its own status. Where the
  * call itself is wrong, nothing was placed and nothing was written: SLOTWISE_NULL_POINTER,
@@ -2140,6 +2614,200 @@ int32_t slotwise_groups_apply(slotwise_engine_t engine,
                               const struct slotwise_group_t *groups,
                               size_t stride,
                               size_t count);
+
+/**
+ * Tells the engine the time and ends what is due: provisional reservations whose `hold_until` is
+ * `now` or before, and workers whose lease is, with all that they hold. Times are numbers of the
+ * host's in whatever unit it counts, say milliseconds since it started; they do not go back. The
+ * library reads no clock: nothing ends before a tick says that its time has come.
+ *
+ * Writes what has ended to `expired`, each once, at most `capacity` entries, and sets `*count` to how
+ * many have ended. Those that there was no room for are kept: slotwise_ended_take tells of them.
+ * `expired` NULL and `capacity` 0: all are kept. A confirmation or a heartbeat that comes before the
+ * tick counts, however late it is; one that comes after is refused. Amortised O(1) for each deadline
+ * that was ever set; with workers that are due, O(most reservations there ever were). Allocates.
+ *
+ * Returns SLOTWISE_CLOCK_WENT_BACK where `now` is before the last one, and nothing has changed;
+ * SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, SLOTWISE_COUNT, or what a handle can
+ * be wrong of.
+ *
+ * Threads: any; ticks take turns, by a lock, and everything else goes on. With workers that are due,
+ * takes the registry's lock.
+ * Safety: `expired` has room for `capacity` entries; `count` points to a size_t.
+ */
+int32_t slotwise_tick(slotwise_engine_t engine,
+                      uint64_t now,
+                      struct slotwise_expired_t *expired,
+                      size_t capacity,
+                      size_t *count);
+
+/**
+ * Tells of what slotwise_tick has ended and had no room for, each once, the oldest first: writes at
+ * most `capacity` entries to `expired` and sets `*count` to how many it wrote. Fewer than
+ * `capacity`: there are no more.
+ *
+ * Returns SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, SLOTWISE_COUNT, or what a
+ * handle can be wrong of.
+ *
+ * Threads: any; each entry goes to one of them. Takes a lock.
+ * Safety: `expired` has room for `capacity` entries; `count` points to a size_t.
+ */
+int32_t slotwise_ended_take(slotwise_engine_t engine,
+                            struct slotwise_expired_t *expired,
+                            size_t capacity,
+                            size_t *count);
+
+/**
+ * The time that the last tick told; 0 before the first.
+ *
+ * Returns SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, or what a handle can be wrong of.
+ *
+ * Threads: any. No lock, no system call.
+ * Safety: `now` points to a uint64_t.
+ */
+int32_t slotwise_now(slotwise_engine_t engine, uint64_t *now);
+
+/**
+ * Makes a provisional reservation a lasting one. One that is lasting already stays so; `existing` of
+ * `placement` (unless NULL) is 1 then, and `version` is that of the reservation. O(1) but for claims
+ * (slotwise_preempt), no allocation.
+ *
+ * Returns SLOTWISE_NOT_HELD, also where it has expired; SLOTWISE_IN_FLIGHT; SLOTWISE_WAITING for a
+ * claim while reservations that it displaces have not been released (`given` of slotwise_error_t:
+ * how many); SLOTWISE_MISALIGNED, or what a handle can be wrong of. Nothing has changed then.
+ *
+ * Threads: any. No lock, but for claims; no system call.
+ * Safety: `placement` is NULL or points to a slotwise_placement_t.
+ */
+int32_t slotwise_confirm(slotwise_engine_t engine,
+                         uint64_t ticket,
+                         struct slotwise_placement_t *placement);
+
+/**
+ * Confirms what an id holds; otherwise as slotwise_confirm.
+ *
+ * Returns SLOTWISE_NULL_POINTER, SLOTWISE_COUNT, or as slotwise_confirm.
+ *
+ * Threads: any. No lock, but for claims; no system call.
+ * Safety: as slotwise_confirm; `id` has `id_length` bytes.
+ */
+int32_t slotwise_confirm_id(slotwise_engine_t engine,
+                            const char *id,
+                            size_t id_length,
+                            struct slotwise_placement_t *placement);
+
+/**
+ * When a provisional reservation ends unless it is confirmed.
+ *
+ * Returns SLOTWISE_NOT_HELD, also where it does not end by itself: it is confirmed, or never was
+ * under SLOTWISE_HOLD; SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, or what a handle can be wrong of.
+ *
+ * Threads: any. No lock, no system call.
+ * Safety: `deadline` points to a uint64_t.
+ */
+int32_t slotwise_deadline(slotwise_engine_t engine,
+                          uint64_t ticket,
+                          uint64_t *deadline);
+
+/**
+ * A sign of life: the worker's lease runs until then. From its first heartbeat, or the `lease` that it
+ * was registered with, a worker that is not heard of in time ends with the next slotwise_tick, which
+ * tells of it; one that has no lease never does. A lease may be cut short. O(1).
+ *
+ * Returns SLOTWISE_UNKNOWN_WORKER, also once it has expired, whatever messages say (it may register
+ * anew); SLOTWISE_DEADLINE_PASSED where the lease would be over already; SLOTWISE_NULL_POINTER,
+ * SLOTWISE_COUNT, or what a handle can be wrong of.
+ *
+ * Threads: any. No lock, no system call.
+ * Safety: `id` has `id_length` bytes.
+ */
+int32_t slotwise_heartbeat(slotwise_engine_t engine,
+                           const char *id,
+                           size_t id_length,
+                           uint64_t until);
+
+/**
+ * A pending worker that was registered under the id `expected` while it was on its way is here, and
+ * its id is `real`. What is held on it is held on that worker from now on, under the same ids and
+ * tickets.
+ *
+ * If no worker of the real id is registered, the expected one gets that id and is the same
+ * registration otherwise: pending until slotwise_worker_ready. If one is, as when the agent was
+ * faster than the message that says who it is, it takes over what it has room for (unless it is
+ * cordoned or draining); the expected one is removed, and what is left there ends: it is written to
+ * `lost`, at most `capacity` entries, `*count` says how many there are, and slotwise_lost_take tells
+ * of those that there was no room for. `handed` may be NULL. Where the real id is registered, O(most
+ * reservations there ever were).
+ *
+ * Returns SLOTWISE_UNKNOWN_WORKER, SLOTWISE_NOT_PENDING where the expected worker is past that,
+ * SLOTWISE_HAND_OFF_TO_ITSELF, SLOTWISE_ID_LENGTH, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED,
+ * SLOTWISE_OVERLAP, SLOTWISE_COUNT, or what a handle can be wrong of.
+ *
+ * Threads: any. Takes the registry's lock. A reservation that is being taken over is
+ * SLOTWISE_IN_FLIGHT to others for a moment.
+ * Safety: `expected` has `expected_length` bytes, `real` has `real_length`; `handed` is NULL or
+ * points to a slotwise_handed_t; `lost` has room for `capacity` entries; `count` points to a size_t.
+ */
+int32_t slotwise_hand_off(slotwise_engine_t engine,
+                          const char *expected,
+                          size_t expected_length,
+                          const char *real,
+                          size_t real_length,
+                          struct slotwise_handed_t *handed,
+                          struct slotwise_lost_t *lost,
+                          size_t capacity,
+                          size_t *count);
+
+/**
+ * The best place for a request if others may be displaced for it: those that are under
+ * SLOTWISE_PREEMPTABLE and whose priority is lower than that of the request's terms. On the worker
+ * where the fewest have to leave, then with the lowest priorities, then with the least capacity.
+ * Changes nothing; slotwise_preempt does what the plan says. The account's quota is not asked for
+ * here.
+ *
+ * Writes those that would have to leave to `victims`, and after them those that are about to leave
+ * for others and that it has to wait for (SLOTWISE_LEAVING); `*count`: how many in all. Looks at
+ * every matching worker, and at all reservations there ever were at once. Allocates.
+ *
+ * Returns SLOTWISE_ARRAY_TOO_SMALL where there are more than `capacity`: `*count` says how many, and
+ * nothing else is written. Where no set of victims would make room: as slotwise_reserve.
+ * SLOTWISE_OVERLAP, SLOTWISE_COUNT.
+ *
+ * Threads: any. No lock.
+ * Safety: `request` points to a slotwise_request_t; `preemption` points to a slotwise_preemption_t
+ * whose size is set; `victims` has room for `capacity` entries; `count` points to a size_t.
+ */
+int32_t slotwise_preemption_plan(slotwise_engine_t engine,
+                                 const struct slotwise_request_t *request,
+                                 struct slotwise_preemption_t *preemption,
+                                 struct slotwise_victim_t *victims,
+                                 size_t capacity,
+                                 size_t *count);
+
+/**
+ * Does what a plan says, as one change of its worker from exactly the plan's version, or nothing.
+ * `victims`: the `count` entries that slotwise_preemption_plan wrote; of each, the ticket and the
+ * flags are read. An id that is held already is answered with that reservation.
+ *
+ * As long as anybody has to leave, the reservation is a claim, `provisional` is 1: the host stops the
+ * victims and gives each back once it really has stopped, and then slotwise_confirm makes the claim a
+ * reservation like any other. Until then the victims hold what they hold, and nobody else gets what
+ * they give back. A claim that is released, or that expires, gives back what it claimed. Allocates.
+ *
+ * Returns SLOTWISE_VERSION_CONFLICT where the worker has changed since, or a victim is not what the
+ * plan takes it for: make another plan. SLOTWISE_UNKNOWN_VALUE where the counts of `preemption` are
+ * not those of `victims`. Otherwise as slotwise_reserve; SLOTWISE_COUNT.
+ *
+ * Threads: any. Takes a lock for a short time if anybody has to leave.
+ * Safety: `request` points to a slotwise_request_t, `preemption` to a slotwise_preemption_t;
+ * `victims` has `count` entries; `placement` points to a slotwise_placement_t.
+ */
+int32_t slotwise_preempt(slotwise_engine_t engine,
+                         const struct slotwise_request_t *request,
+                         const struct slotwise_preemption_t *preemption,
+                         const struct slotwise_victim_t *victims,
+                         size_t count,
+                         struct slotwise_placement_t *placement);
 
 /**
  * What has been done so far: "conflicts or capacity?" answered in numbers.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// The parts of src/ffi, in the order of the manual.
-const PARTS: [&str; 17] = [
+const PARTS: [&str; 22] = [
     "limits",
     "status",
     "failure",
@@ -15,12 +15,17 @@ const PARTS: [&str; 17] = [
     "workers",
     "life",
     "listing",
+    "accounts",
+    "terms",
     "reserve",
     "release",
     "batch",
     "columns",
     "dry_run",
     "group",
+    "clock",
+    "hand_off",
+    "preempt",
     "report",
 ];
 

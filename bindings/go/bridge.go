@@ -97,7 +97,8 @@ const (
 	_ = -(unsafe.Sizeof(Snapshot{}) ^ C.sizeof_slotwise_snapshot_t)
 	_ = -(unsafe.Sizeof(StepDone{}) ^ C.sizeof_slotwise_step_done_t)
 	_ = -(unsafe.Sizeof(Imbalance{}) ^ C.sizeof_slotwise_imbalance_t)
-	_ = -(unsafe.Sizeof(Stats{}) + 8 ^ C.sizeof_slotwise_stats_t)
+	// Without the size before them and the three counters after.
+	_ = -(unsafe.Sizeof(Stats{}) + 32 ^ C.sizeof_slotwise_stats_t)
 	_ = -(unsafe.Sizeof(record{}) ^ C.sizeof_slotwise_request_t)
 
 	_ = -(unsafe.Offsetof(Result{}.Status) ^ unsafe.Offsetof(C.slotwise_placement_t{}.status))
@@ -146,7 +147,7 @@ func failure(op string, e *C.slotwise_error_t) error {
 		Version:   uint64(e.version),
 		Reasons: Reasons{
 			uint32(e.reasons.not_matching), uint32(e.reasons.not_ready), uint32(e.reasons.cpu),
-			uint32(e.reasons.memory), uint32(e.reasons.gpus),
+			uint32(e.reasons.memory), uint32(e.reasons.gpus), uint32(e.reasons.spread),
 		},
 	}
 	amounts := Resources{int64(e.cpu), int64(e.memory), int64(e.gpus)}
@@ -798,7 +799,7 @@ type record struct {
 	key               uintptr
 	keyLength         uint64
 	hash              uint64
-	reserved          uint64
+	terms             uintptr
 }
 
 const recordSize = C.sizeof_slotwise_request_t

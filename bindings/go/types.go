@@ -180,6 +180,8 @@ type Reasons struct {
 	Memory uint32
 	// GPUs: enough of both, but short of GPUs.
 	GPUs uint32
+	// Spread: enough of everything, but in a place where as many of the request's group are as may be.
+	Spread uint32
 }
 
 // String is such as "of 12 workers: 10 short of cpu, 2 not ready".
@@ -191,7 +193,7 @@ func (r Reasons) String() string {
 		text  string
 	}{
 		{r.NotMatching, "not matching"}, {r.NotReady, "not ready"}, {r.CPU, "short of cpu"},
-		{r.Memory, "short of memory"}, {r.GPUs, "short of gpus"},
+		{r.Memory, "short of memory"}, {r.GPUs, "short of gpus"}, {r.Spread, "at a limit of its group"},
 	} {
 		if total += uint64(part.count); part.count > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", part.count, part.text))
@@ -405,8 +407,8 @@ type Result struct {
 	// Version of the worker that the reservation made.
 	Version uint64
 	// Status is OK, or why it was not placed.
-	Status   Status
-	existing uint16
+	Status                Status
+	existing, provisional uint8
 	// Dimension that ErrBusy, ErrNever and ErrTooLarge are for.
 	Dimension Dimension
 }
@@ -524,8 +526,8 @@ type Group struct {
 // StepDone is what became of a step.
 type StepDone struct {
 	// Status is OK, or why it was not done.
-	Status   Status
-	existing uint16
+	Status                Status
+	existing, provisional uint8
 	// Dimension that ErrBusy, ErrNever and ErrTooLarge are for.
 	Dimension Dimension
 	// Ticket of a reservation; otherwise 0.

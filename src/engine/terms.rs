@@ -101,10 +101,13 @@ pub struct Account(pub(crate) u32);
 
 /// A group of which there may be so many in one place: a number that stays valid for the engine's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(transparent)]
 pub struct SpreadGroup(pub(crate) u32);
 
 /// How many of a group may be in one place.
+// Laid out as C has it: an array of limits is read where it lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Limit {
     /// The group that the request is a member of.
     pub group: SpreadGroup,

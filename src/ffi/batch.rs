@@ -8,7 +8,7 @@ use super::failure::{Failure, call, slotwise_reasons_t};
 use super::handle::{self, slotwise_engine_t};
 use super::reserve::{slotwise_placement_t, slotwise_request_t};
 use super::status::*;
-use crate::{BatchMode, Engine, Request, Reservation, ReserveError};
+use crate::{BatchMode, Engine, Request, Reservation, ReserveError, Terms};
 
 /// Each request for itself; the placements are those that the same requests one by one would get.
 pub const SLOTWISE_INDEPENDENT: u32 = 0;
@@ -139,6 +139,8 @@ pub(super) struct Arrays {
     requests: Strided<slotwise_request_t>,
     placements: Strided<slotwise_placement_t>,
     reasons: Option<Strided<slotwise_reasons_t>>,
+    /// The terms of each, if any has some.
+    terms: Vec<Terms<'static>>,
 }
 
 impl slotwise_batch_t {
@@ -165,20 +167,26 @@ impl slotwise_batch_t {
         let written = [placements.span(), reasons.span(), args::span(done, 1)];
         args::apart(&[requests.span(), args::span(self, 1), also], &written)?;
         let reasons = (!self.reasons.is_null()).then_some(reasons);
-        Ok(Arrays { mode, requests, placements, reasons })
+        Ok(Arrays { mode, requests, placements, reasons, terms: Vec::new() })
     }
 }
 
 impl Arrays {
-    /// Whether all requests can be read.
+    /// Whether all requests can be read. Reads their terms.
     ///
     /// # Safety
-    /// As [`args`] says, of the requests.
-    pub(super) unsafe fn check(&self) -> Result<(), Failure> {
+    /// As [`args`] says, of the requests and their terms, for as long as this is used.
+    pub(super) unsafe fn check(&mut self) -> Result<(), Failure> {
         for index in 0..self.requests.count() {
             // SAFETY: below the count; passed on.
             let request = unsafe { self.requests.get(index, "requests") }?;
-            request.check().map_err(|failure| failure.at(index))?;
+            // SAFETY: passed on.
+            unsafe { request.check() }.map_err(|failure| failure.at(index))?;
+            if !request.terms.is_null() {
+                self.terms.resize(self.requests.count(), Terms::new());
+                // SAFETY: not NULL, and it has been checked; passed on.
+                self.terms[index] = unsafe { (*request.terms).get() };
+            }
         }
         Ok(())
     }
@@ -187,11 +195,19 @@ impl Arrays {
     ///
     /// # Safety
     /// `index` is below the count; as [`args`] says, of what it points to, for as long as the
-    /// request is used; [`Arrays::check`] has passed.
+    /// request is used; so long this lives, too; [`Arrays::check`] has passed.
     #[inline(always)]
     pub(super) unsafe fn request(&self, index: usize) -> Request<'static> {
         // SAFETY: passed on.
-        unsafe { self.requests.checked(index).get() }
+        let (request, has_terms) = unsafe {
+            let request = self.requests.checked(index);
+            (request.get(), !request.terms.is_null())
+        };
+        if !has_terms {
+            return request;
+        }
+        // SAFETY: `check` has read as many terms as there are requests; they live while this does.
+        Request { terms: Some(unsafe { &*self.terms.as_ptr().add(index) }), ..request }
     }
 
     /// # Safety
@@ -222,7 +238,7 @@ impl Arrays {
 
 /// Reserves for many requests in one call. Writes one result a request, in the caller's order.
 /// `done` may be NULL. No allocation once the thread has done a batch of this size, of up to 16,384
-/// requests.
+/// requests, but for requests on terms.
 ///
 /// Returns SLOTWISE_OK also where requests were refused; each result has its own status. Where the
 /// call itself is wrong, nothing was placed and nothing was written: SLOTWISE_NULL_POINTER,
@@ -242,7 +258,7 @@ pub unsafe extern "C" fn slotwise_reserve_batch(
 ) -> i32 {
     call(|| {
         // SAFETY: passed on from the caller.
-        let (host, batch, arrays, id, output) = unsafe {
+        let (host, batch, mut arrays, id, output) = unsafe {
             let host = handle::host(engine)?;
             let batch = args::input(batch, "batch")?;
             let output = args::optional_output(done, "done")?;

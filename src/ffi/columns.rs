@@ -12,7 +12,7 @@ use super::status::*;
 use super::workers::{slotwise_worker_t, worker_number};
 use crate::placement::Resources;
 use crate::registry::Selector;
-use crate::{Affinity, Eligible, Request, Reservation, ReserveError};
+use crate::{Affinity, Eligible, Request, Reservation, ReserveError, Terms};
 
 /// Requests as columns of `count` entries, and columns for their results. What no column gives,
 /// `common` does.
@@ -25,7 +25,7 @@ pub struct slotwise_columns_t {
     pub mode: u32,
     /// How many: 0 to SLOTWISE_MAX_COUNT.
     pub count: usize,
-    /// What all have in common. Its id must be empty.
+    /// What all have in common, its terms as well. Its id must be empty.
     pub common: *const slotwise_request_t,
     /// The ids' bytes. NULL: all are anonymous.
     pub ids: *const c_char,
@@ -130,11 +130,11 @@ impl slotwise_columns_t {
             if common.id_length != 0 {
                 return Err(args::unknown("common", common.id_length as u64).into());
             }
+            common.check()?;
+            let terms = (!common.terms.is_null()).then(|| (*common.terms).get());
             Columns {
-                common: {
-                    common.check()?;
-                    common.get()
-                },
+                common: common.get(),
+                terms,
                 ids: self.ids()?,
                 cpu: Values::new(self.cpu, &common.cpu, "cpu")?,
                 memory: Values::new(self.memory, &common.memory, "memory")?,
@@ -170,7 +170,9 @@ impl slotwise_columns_t {
 
 /// The columns that are read.
 struct Columns<'a> {
+    /// Without its terms.
     common: Request<'a>,
+    terms: Option<Terms<'a>>,
     ids: Ids<'a>,
     cpu: Values<u64>,
     memory: Values<u64>,
@@ -180,6 +182,8 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
+    /// Without its terms.
+    ///
     /// # Safety
     /// `k` is below the count; as [`args`] says, of the columns.
     #[inline(always)]
@@ -270,8 +274,13 @@ pub unsafe extern "C" fn slotwise_reserve_columns(
         };
         let batch = (count, mode, id);
         let engine = &host.engine;
-        // SAFETY: below the count; passed on from the caller, and used within this call.
-        let request = |k, id| unsafe { requests.request(k, id) };
+        // SAFETY: they live until the call ends, and so long the requests are used.
+        let terms = requests.terms.as_ref().map(|terms| unsafe { &*core::ptr::from_ref(terms) });
+        let request = |k, id| {
+            // SAFETY: below the count; passed on from the caller, and used within this call.
+            let request = unsafe { requests.request(k, id) };
+            Request { terms, ..request }
+        };
         // Twice, so that what is done for ids is not there where there are none.
         let summary = match &requests.ids {
             Ids::None => reserve_all(engine, batch, |k| request(k, &[]), write),

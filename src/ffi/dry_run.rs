@@ -28,7 +28,7 @@ pub unsafe extern "C" fn slotwise_dry_run(
 ) -> i32 {
     call(|| {
         // SAFETY: passed on from the caller.
-        let (host, batch, arrays, credited, output) = unsafe {
+        let (host, batch, mut arrays, credited, output) = unsafe {
             let host = handle::host(engine)?;
             let batch = args::input(batch, "batch")?;
             let output = args::optional_output(done, "done")?;
@@ -67,7 +67,8 @@ fn foreseen(foreseen: &Foreseen) -> slotwise_placement_t {
         worker: worker_number(foreseen.worker),
         version: foreseen.version,
         status: SLOTWISE_OK,
-        existing: foreseen.existing.is_some() as u16,
+        existing: foreseen.existing.is_some() as u8,
+        provisional: 0,
         dimension: SLOTWISE_NO_DIMENSION as u16,
     }
 }

@@ -75,6 +75,10 @@ pub struct slotwise_config_t {
     pub policy: u32,
     /// 0.
     pub reserved: u32,
+    /// Most accounts: 1 to 16,777,216. Default 65,536.
+    pub max_accounts: u64,
+    /// Most spread groups: 1 to 16,777,216. Default 65,536.
+    pub max_groups: u64,
 }
 
 // SAFETY: `size` comes first.
@@ -92,6 +96,8 @@ impl slotwise_config_t {
             max_batches: config.max_batches as u64,
             policy: policy_number(config.policy),
             reserved: 0,
+            max_accounts: config.max_accounts as u64,
+            max_groups: config.max_groups as u64,
         }
     }
 
@@ -109,10 +115,11 @@ impl slotwise_config_t {
             max_batches: limit(self.max_batches),
             // There is no call to ask for it.
             max_unmet: 0,
+            max_accounts: limit(self.max_accounts),
+            max_groups: limit(self.max_groups),
             policy: policy.unwrap_or_default(),
             gpu_separation: self.flags & SLOTWISE_NO_GPU_SEPARATION == 0,
             count_reasons: self.flags & SLOTWISE_NO_REASONS == 0,
-            ..Config::default()
         })
     }
 }

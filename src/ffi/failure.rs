@@ -11,7 +11,8 @@ use crate::placement::{Dimension, Resources};
 use crate::registry::{SelectorError, WorkerError};
 use crate::slots::State;
 use crate::{
-    ConfigError, GroupError, Reasons, Refusal, ReleaseError, ReserveError, ResizeError, Verdict,
+    ClockWentBack, ConfigError, ConfirmError, GroupError, Reasons, Refusal, ReleaseError,
+    ReserveError, ResizeError, TermsError, Verdict,
 };
 
 /// No dimension.
@@ -47,6 +48,9 @@ pub struct slotwise_reasons_t {
     pub memory: u32,
     /// Ready with enough CPU and memory, but short of GPUs.
     pub gpus: u32,
+    /// Ready with enough of everything, but in a place where as many of the request's group are as may
+    /// be, or that is none for the group.
+    pub spread: u32,
 }
 
 impl From<Reasons> for slotwise_reasons_t {
@@ -57,6 +61,7 @@ impl From<Reasons> for slotwise_reasons_t {
             cpu: r.cpu,
             memory: r.memory,
             gpus: r.gpus,
+            spread: r.spread,
         }
     }
 }
@@ -71,11 +76,13 @@ pub struct slotwise_error_t {
     pub status: i32,
     /// The dimension that it is about: what is blocking, too large, or short.
     pub dimension: u32,
-    /// SLOTWISE_VERSION_CONFLICT, SLOTWISE_STATE: the worker's state.
+    /// SLOTWISE_VERSION_CONFLICT, SLOTWISE_STATE, SLOTWISE_NOT_PENDING: the worker's state.
     pub state: u32,
     /// What was given, where it is out of a range; a length in bytes, or a number of entries.
+    /// SLOTWISE_QUOTA_EXCEEDED: what is in use. SLOTWISE_WAITING: how many have not left.
     pub given: u64,
-    /// The limit that was passed or reached.
+    /// The limit that was passed or reached. SLOTWISE_DEADLINE_PASSED, SLOTWISE_CLOCK_WENT_BACK: the
+    /// time that the last tick told. SLOTWISE_OLD_GENERATION: the worker's generation.
     pub limit: u64,
     /// The place in an array of the entry that is to blame.
     pub index: u64,
@@ -89,8 +96,6 @@ pub struct slotwise_error_t {
     pub gpus: u64,
     /// SLOTWISE_BUSY, SLOTWISE_NEVER: why workers were out of the question.
     pub reasons: slotwise_reasons_t,
-    /// 0.
-    pub reserved: u32,
 }
 
 // SAFETY: `size` comes first.
@@ -106,6 +111,9 @@ pub(super) enum Failure {
     Reserve(ReserveError),
     Release(ReleaseError),
     Resize(ResizeError),
+    Terms(TermsError),
+    Confirm(ConfirmError),
+    Clock(ClockWentBack),
     /// By status alone.
     Bare(i32),
 }
@@ -135,7 +143,8 @@ macro_rules! from {
     };
 }
 from!(Argument => Argument, ConfigError => Config, SelectorError => Selector, WorkerError => Worker,
-      ReserveError => Reserve, ReleaseError => Release, ResizeError => Resize);
+      ReserveError => Reserve, ReleaseError => Release, ResizeError => Resize, TermsError => Terms,
+      ConfirmError => Confirm, ClockWentBack => Clock);
 
 impl From<GroupError> for Failure {
     fn from(error: GroupError) -> Failure {
@@ -156,6 +165,9 @@ impl fmt::Display for Failure {
             Failure::Reserve(e) => e.fmt(f),
             Failure::Release(e) => e.fmt(f),
             Failure::Resize(e) => e.fmt(f),
+            Failure::Terms(e) => e.fmt(f),
+            Failure::Confirm(e) => e.fmt(f),
+            Failure::Clock(e) => e.fmt(f),
             Failure::Bare(status) => f.write_str(text(*status).to_str().unwrap_or_default()),
         }
     }
@@ -174,8 +186,14 @@ const NOTHING: slotwise_error_t = slotwise_error_t {
     cpu: 0,
     memory: 0,
     gpus: 0,
-    reasons: slotwise_reasons_t { not_matching: 0, not_ready: 0, cpu: 0, memory: 0, gpus: 0 },
-    reserved: 0,
+    reasons: slotwise_reasons_t {
+        not_matching: 0,
+        not_ready: 0,
+        cpu: 0,
+        memory: 0,
+        gpus: 0,
+        spread: 0,
+    },
 };
 
 const fn status(status: i32) -> slotwise_error_t {
@@ -209,6 +227,9 @@ impl From<&Failure> for slotwise_error_t {
             Failure::Reserve(e) => reserve(e),
             Failure::Release(e) => release(e),
             Failure::Resize(e) => resize(e),
+            Failure::Terms(e) => terms(e),
+            Failure::Confirm(e) => confirm(e),
+            Failure::Clock(e) => out_of_range(SLOTWISE_CLOCK_WENT_BACK, e.given, e.now),
             Failure::Bare(s) => status(*s),
         }
     }
@@ -245,14 +266,22 @@ fn reserve(error: &ReserveError) -> slotwise_error_t {
         }
         ReserveError::LedgerFull { limit } => out_of_range(SLOTWISE_LEDGER_FULL, 0, limit as u64),
         ReserveError::Contended => status(SLOTWISE_CONTENDED),
-        // Of terms, which C callers cannot name yet.
-        ReserveError::QuotaExceeded { .. }
-        | ReserveError::UnknownAccount
-        | ReserveError::UnknownGroup
-        | ReserveError::TooManyLimits { .. }
-        | ReserveError::DeadlinePassed { .. } => status(SLOTWISE_UNKNOWN_VALUE),
+        ReserveError::QuotaExceeded { dimension, used, limit } => quota(dimension, used, limit),
+        ReserveError::UnknownAccount => status(SLOTWISE_UNKNOWN_ACCOUNT),
+        ReserveError::UnknownGroup => status(SLOTWISE_UNKNOWN_GROUP),
+        ReserveError::TooManyLimits { given } => {
+            out_of_range(SLOTWISE_TOO_MANY_LIMITS, given as u64, crate::MAX_LIMITS as u64)
+        }
+        ReserveError::DeadlinePassed { deadline, now } => {
+            out_of_range(SLOTWISE_DEADLINE_PASSED, deadline, now)
+        }
         ReserveError::Peer { index } => peer(index),
     }
+}
+
+fn quota(dimension: Dimension, used: u64, limit: u64) -> slotwise_error_t {
+    let dimension = dimension_number(Some(dimension));
+    slotwise_error_t { dimension, ..out_of_range(SLOTWISE_QUOTA_EXCEEDED, used, limit) }
 }
 
 fn peer(index: u32) -> slotwise_error_t {
@@ -282,7 +311,7 @@ fn resize(error: &ResizeError) -> slotwise_error_t {
         ResizeError::State { state } => {
             slotwise_error_t { state: state_number(state), ..status(SLOTWISE_STATE) }
         }
-        ResizeError::QuotaExceeded { .. } => status(SLOTWISE_UNKNOWN_VALUE),
+        ResizeError::QuotaExceeded { dimension, used, limit } => quota(dimension, used, limit),
         ResizeError::Lost => status(SLOTWISE_LOST),
         ResizeError::Contended => status(SLOTWISE_CONTENDED),
     }
@@ -304,11 +333,35 @@ fn worker(error: &WorkerError) -> slotwise_error_t {
         WorkerError::GpuTypeWithoutGpu => status(SLOTWISE_GPU_TYPE),
         WorkerError::Duplicate => status(SLOTWISE_DUPLICATE_WORKER),
         WorkerError::Unknown => status(SLOTWISE_UNKNOWN_WORKER),
-        WorkerError::OldGeneration { .. }
-        | WorkerError::LeasePassed { .. }
-        | WorkerError::NotPending { .. }
-        | WorkerError::HandOffToItself => status(SLOTWISE_UNKNOWN_VALUE),
+        WorkerError::OldGeneration { given, current } => {
+            out_of_range(SLOTWISE_OLD_GENERATION, given, current)
+        }
+        WorkerError::LeasePassed { until, now } => {
+            out_of_range(SLOTWISE_DEADLINE_PASSED, until, now)
+        }
+        WorkerError::NotPending { state } => {
+            slotwise_error_t { state: state_number(state), ..status(SLOTWISE_NOT_PENDING) }
+        }
+        WorkerError::HandOffToItself => status(SLOTWISE_HAND_OFF_TO_ITSELF),
         WorkerError::TableFull { limit } => out_of_range(SLOTWISE_TABLE_FULL, 0, limit as u64),
+    }
+}
+
+fn terms(error: &TermsError) -> slotwise_error_t {
+    match *error {
+        TermsError::NameLength { length } => {
+            out_of_range(SLOTWISE_NAME_LENGTH, length as u64, crate::MAX_NAME_LEN as u64)
+        }
+        TermsError::TooMany { limit } => out_of_range(SLOTWISE_TOO_MANY_NAMES, 0, limit as u64),
+        TermsError::Unknown => status(SLOTWISE_UNKNOWN_ACCOUNT),
+    }
+}
+
+fn confirm(error: &ConfirmError) -> slotwise_error_t {
+    match *error {
+        ConfirmError::NotHeld => status(SLOTWISE_NOT_HELD),
+        ConfirmError::InFlight => status(SLOTWISE_IN_FLIGHT),
+        ConfirmError::Waiting { victims } => out_of_range(SLOTWISE_WAITING, victims as u64, 0),
     }
 }
 

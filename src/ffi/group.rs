@@ -43,7 +43,9 @@ pub struct slotwise_step_done_t {
     /// SLOTWISE_OK, or why it was not done.
     pub status: i32,
     /// 1: the id was held already; nothing was changed for it.
-    pub existing: u16,
+    pub existing: u8,
+    /// 1: the reservation is yet to be confirmed.
+    pub provisional: u8,
     /// SLOTWISE_BUSY, SLOTWISE_NEVER, SLOTWISE_TOO_LARGE: the dimension that it is for.
     pub dimension: u16,
     /// Of a reserve: the reservation's ticket. Otherwise 0.
@@ -62,6 +64,7 @@ impl slotwise_step_done_t {
         let nothing = slotwise_step_done_t {
             status: SLOTWISE_OK,
             existing: 0,
+            provisional: 0,
             dimension: SLOTWISE_NO_DIMENSION as u16,
             ticket: 0,
             worker: 0,
@@ -71,8 +74,9 @@ impl slotwise_step_done_t {
         match result {
             Ok(GroupDone::Reserved(reservation)) => {
                 let placed = slotwise_placement_t::of(reservation);
-                let slotwise_placement_t { ticket, worker, version, existing, .. } = placed;
-                slotwise_step_done_t { ticket, worker, version, existing, ..nothing }
+                let slotwise_placement_t { ticket, worker, version, .. } = placed;
+                let slotwise_placement_t { existing, provisional, .. } = placed;
+                slotwise_step_done_t { ticket, worker, version, existing, provisional, ..nothing }
             }
             Ok(GroupDone::Released(released)) => {
                 let released = slotwise_released_t::of(released);

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use parking_lot::Mutex;
 
+use super::clock::slotwise_expired_t;
 use super::failure::Failure;
 use super::life::slotwise_lost_t;
 use super::limits::SLOTWISE_MAX_ENGINES;
@@ -32,6 +33,8 @@ pub(super) struct Host {
     pub(super) engine: Engine,
     /// Reservations that ended with their worker and that there was no room to tell of yet.
     pub(super) lost: Mutex<VecDeque<slotwise_lost_t>>,
+    /// What ticks have ended and had no room to tell of yet.
+    pub(super) ended: Mutex<VecDeque<slotwise_expired_t>>,
 }
 
 /// What a look-up reads.
@@ -98,7 +101,7 @@ fn missing(engine: slotwise_engine_t) -> Failure {
 
 /// Gives an engine its handle, with one reference.
 pub(super) fn keep(engine: Engine) -> Result<slotwise_engine_t, Failure> {
-    let host = Box::new(Host { engine, lost: Mutex::default() });
+    let host = Box::new(Host { engine, lost: Mutex::default(), ended: Mutex::default() });
     let mut table = TABLE.lock();
     let index = match table.free.pop() {
         Some(index) => index,

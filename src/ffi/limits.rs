@@ -8,8 +8,10 @@ pub const SLOTWISE_MAX_ENGINES: u32 = 4096;
 pub const SLOTWISE_MAX_COUNT: u64 = 16_777_216;
 /// Longest id of a request, worker or batch, in bytes.
 pub const SLOTWISE_MAX_ID_LENGTH: u32 = 64;
-/// Longest pool, GPU type, tenant, machine, label key or label value, in bytes.
+/// Longest pool, GPU type, tenant, machine, label key, label value, account or spread group, in bytes.
 pub const SLOTWISE_MAX_NAME_LENGTH: u32 = 255;
+/// Most spread groups that one request can be a member of.
+pub const SLOTWISE_MAX_LIMITS: u32 = 4;
 /// Most pools, GPU types, labels or values of one label in a constraint.
 pub const SLOTWISE_MAX_LIST_LENGTH: u32 = 64;
 
@@ -17,4 +19,5 @@ pub const SLOTWISE_MAX_LIST_LENGTH: u32 = 64;
 const _: () = assert!(SLOTWISE_MAX_ID_LENGTH as usize == crate::MAX_ID_LEN);
 const _: () = assert!(SLOTWISE_MAX_NAME_LENGTH as usize == crate::MAX_NAME_LEN);
 const _: () = assert!(SLOTWISE_MAX_LIST_LENGTH as usize == crate::MAX_LIST_LEN);
+const _: () = assert!(SLOTWISE_MAX_LIMITS as usize == crate::MAX_LIMITS);
 const _: () = assert!(crate::PROBE_BUCKETS == 24);

@@ -12,29 +12,36 @@
 #![allow(non_camel_case_types, reason = "types are named as C names them")]
 #![allow(clippy::missing_safety_doc, reason = "the Safety line of each is written for the header")]
 
+mod accounts;
 mod args;
 mod batch;
+mod clock;
 mod columns;
 mod dry_run;
 mod engine;
 mod failure;
 mod group;
+mod hand_off;
 mod handle;
 mod life;
 mod limits;
 mod listing;
 #[cfg(slotwise_panic_test)]
 mod panic_test;
+mod preempt;
 mod release;
 mod report;
 mod reserve;
 mod selectors;
 mod status;
+mod terms;
 mod thread;
 mod workers;
 
+pub use accounts::*;
 pub use args::slotwise_text_t;
 pub use batch::*;
+pub use clock::*;
 pub use columns::*;
 pub use dry_run::*;
 pub use engine::*;
@@ -43,15 +50,18 @@ pub use failure::{
     slotwise_last_error, slotwise_last_error_text, slotwise_reasons_t,
 };
 pub use group::*;
+pub use hand_off::*;
 pub use handle::slotwise_engine_t;
 pub use life::*;
 pub use limits::*;
 pub use listing::*;
 #[cfg(slotwise_panic_test)]
 pub use panic_test::*;
+pub use preempt::*;
 pub use release::*;
 pub use report::*;
 pub use reserve::*;
 pub use selectors::*;
 pub use status::*;
+pub use terms::{SLOTWISE_ACCOUNT, SLOTWISE_HOLD, slotwise_limit_t, slotwise_terms_t};
 pub use workers::*;

@@ -36,6 +36,12 @@ pub struct slotwise_stats_t {
     /// Candidates looked at per request that was decided: entry k counts requests that looked at
     /// fewer than 2^k and at least 2^(k-1).
     pub probes: [u64; 24],
+    /// Provisional reservations that were confirmed.
+    pub confirmed: u64,
+    /// Provisional reservations that were not, and have ended.
+    pub expired: u64,
+    /// Reservations that were told to leave by preemptions.
+    pub preempted: u64,
 }
 
 // SAFETY: `size` comes first.
@@ -106,6 +112,9 @@ pub unsafe extern "C" fn slotwise_stats(
             version_conflicts: now.version_conflicts,
             gang_rollbacks: now.gang_rollbacks,
             probes: now.probes,
+            confirmed: now.confirmed,
+            expired: now.expired,
+            preempted: now.preempted,
         });
         Ok(())
     })

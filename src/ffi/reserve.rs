@@ -7,6 +7,7 @@ use super::engine::{LAST_POLICY, policy};
 use super::failure::{Failure, SLOTWISE_NO_DIMENSION, call, slotwise_error_t};
 use super::handle::{self, slotwise_engine_t};
 use super::status::*;
+use super::terms::{self, slotwise_terms_t};
 use super::workers::{slotwise_worker_t, worker_number, worker_ref};
 use crate::placement::Resources;
 use crate::registry::Selector;
@@ -49,25 +50,31 @@ pub struct slotwise_request_t {
     /// With SLOTWISE_HASH: a hash of the host, used as it is; its bits should be well mixed.
     /// Otherwise 0.
     pub hash: u64,
-    /// 0.
-    pub reserved: u64,
+    /// What it comes under beside: a time limit, a rank, a quota, limits on its group. NULL: nothing.
+    pub terms: *const slotwise_terms_t,
 }
 
 // SAFETY: `size` comes first.
 unsafe impl HasSize for slotwise_request_t {}
 
 impl slotwise_request_t {
-    /// Whether it can be read.
+    /// Whether it can be read, and its terms.
+    ///
+    /// # Safety
+    /// As [`args`] says, of its terms and what they point to.
     #[inline(always)]
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    pub(super) unsafe fn check(&self) -> Result<(), Failure> {
+        if !self.terms.is_null() {
+            // SAFETY: passed on.
+            unsafe { terms::check(self.terms) }?;
+        }
         if self.is_right() { Ok(()) } else { Err(self.what_is_wrong()) }
     }
 
     #[inline(always)]
     fn is_right(&self) -> bool {
         let hashed = self.flags & SLOTWISE_HASH != 0;
-        self.reserved == 0
-            && args::check_bytes(self.id, self.id_length, "id").is_ok()
+        args::check_bytes(self.id, self.id_length, "id").is_ok()
             && args::check_bytes(self.key, self.key_length, "key").is_ok()
             && self.flags & !(SLOTWISE_AHEAD | SLOTWISE_HASH) == 0
             // Of two affinities one would be silently left out.
@@ -82,9 +89,7 @@ impl slotwise_request_t {
         let bytes = args::check_bytes(self.id, self.id_length, "id")
             .and_then(|()| args::check_bytes(self.key, self.key_length, "key"));
         let hashed = self.flags & SLOTWISE_HASH != 0;
-        if let Err(failure) = args::reserved(self.reserved == 0) {
-            failure
-        } else if let Err(argument) = bytes {
+        if let Err(argument) = bytes {
             argument.into()
         } else if self.flags & !(SLOTWISE_AHEAD | SLOTWISE_HASH) != 0 {
             args::unknown("flags", self.flags as u64).into()
@@ -95,7 +100,7 @@ impl slotwise_request_t {
         }
     }
 
-    /// The request, which has been checked.
+    /// The request, which has been checked, without its terms.
     ///
     /// # Safety
     /// As [`args`] says, of what it points to, for as long as the request is used; `check` has
@@ -123,6 +128,32 @@ impl slotwise_request_t {
             terms: None,
         }
     }
+
+    /// Does something with the request, which has been checked, and its terms.
+    ///
+    /// # Safety
+    /// As [`args`] says, of all that it points to; `check` has passed.
+    #[inline(always)]
+    pub(super) unsafe fn with<R>(&self, body: impl FnOnce(&Request<'_>) -> R) -> R {
+        match self.terms.is_null() {
+            // SAFETY: passed on.
+            true => body(&unsafe { self.get() }),
+            // SAFETY: passed on; not NULL.
+            false => unsafe { self.with_terms(body) },
+        }
+    }
+
+    /// The same of one that has terms, as few have.
+    ///
+    /// # Safety
+    /// As [`slotwise_request_t::with`] says; its terms are not NULL.
+    #[cold]
+    #[inline(never)]
+    unsafe fn with_terms<R>(&self, body: impl FnOnce(&Request<'_>) -> R) -> R {
+        // SAFETY: passed on.
+        let (request, terms) = unsafe { (self.get(), (*self.terms).get()) };
+        body(&request.terms(&terms))
+    }
 }
 
 /// Where a request was placed, or why not.
@@ -139,7 +170,9 @@ pub struct slotwise_placement_t {
     /// SLOTWISE_OK, or why it was not placed.
     pub status: i32,
     /// 1: the id was held already; this is that reservation, and nothing was changed.
-    pub existing: u16,
+    pub existing: u8,
+    /// 1: it is yet to be confirmed (SLOTWISE_HOLD, slotwise_preempt).
+    pub provisional: u8,
     /// SLOTWISE_BUSY, SLOTWISE_NEVER, SLOTWISE_TOO_LARGE: the dimension that it is for, or
     /// SLOTWISE_NO_DIMENSION.
     pub dimension: u16,
@@ -153,7 +186,8 @@ impl slotwise_placement_t {
             worker: worker_number(placed.worker),
             version: placed.version,
             status: SLOTWISE_OK,
-            existing: placed.existing as u16,
+            existing: placed.existing as u8,
+            provisional: placed.provisional as u8,
             dimension: SLOTWISE_NO_DIMENSION as u16,
         }
     }
@@ -167,6 +201,7 @@ impl slotwise_placement_t {
             version: 0,
             status: error.status,
             existing: 0,
+            provisional: 0,
             dimension: error.dimension as u16,
         }
     }
@@ -180,7 +215,8 @@ impl slotwise_placement_t {
 /// reasons); SLOTWISE_ID_LENGTH, SLOTWISE_EMPTY, SLOTWISE_TOO_LARGE, SLOTWISE_UNKNOWN_SELECTOR,
 /// SLOTWISE_IN_FLIGHT, SLOTWISE_CONTENDED, SLOTWISE_LEDGER_FULL, SLOTWISE_NULL_POINTER,
 /// SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, or what a
-/// handle can be wrong of.
+/// handle can be wrong of. Of its terms: SLOTWISE_QUOTA_EXCEEDED, SLOTWISE_UNKNOWN_ACCOUNT,
+/// SLOTWISE_UNKNOWN_GROUP, SLOTWISE_TOO_MANY_LIMITS, SLOTWISE_DEADLINE_PASSED, SLOTWISE_COUNT.
 ///
 /// Threads: any. No lock, no system call.
 /// Safety: `request` points to a slotwise_request_t; `placement` points to a slotwise_placement_t.
@@ -198,8 +234,12 @@ pub unsafe extern "C" fn slotwise_reserve(
             request.check()?;
             (host, request, args::output(placement, "placement")?)
         };
-        // SAFETY: passed on from the caller, and used within this call.
-        let placed = host.engine.reserve_made(local, || unsafe { request.get() })?;
+        let placed = match request.terms.is_null() {
+            // SAFETY: passed on from the caller, and used within this call.
+            true => host.engine.reserve_made(local, || unsafe { request.get() })?,
+            // SAFETY: it has been checked; passed on from the caller.
+            false => unsafe { request.with_terms(|request| host.engine.reserve(request)) }?,
+        };
         output.write(slotwise_placement_t::of(&placed));
         Ok(())
     })
@@ -228,11 +268,13 @@ pub unsafe extern "C" fn slotwise_reserve_on(
             let host = handle::host(engine)?;
             let request = args::input(request, "request")?;
             request.check()?;
-            let request = request.get();
             let expected = args::optional_value(expected, "expected")?;
             (host, request, expected, args::output(placement, "placement")?)
         };
-        let placed = host.engine.reserve_on(worker_ref(worker), &request, expected)?;
+        let reserve =
+            |request: &Request<'_>| host.engine.reserve_on(worker_ref(worker), request, expected);
+        // SAFETY: it has been checked; passed on from the caller.
+        let placed = unsafe { request.with(reserve) }?;
         output.write(slotwise_placement_t::of(&placed));
         Ok(())
     })

@@ -30,6 +30,8 @@ pub const SLOTWISE_OVERLAP: i32 = 16;
 pub const SLOTWISE_COUNT: i32 = 17;
 /// Offsets of packed ids fall.
 pub const SLOTWISE_OFFSETS: i32 = 18;
+/// An array for results is too small; the call says how many entries it needs.
+pub const SLOTWISE_ARRAY_TOO_SMALL: i32 = 19;
 
 /// No such engine: the handle was freed, or never given out.
 pub const SLOTWISE_STALE_HANDLE: i32 = 20;
@@ -73,6 +75,21 @@ pub const SLOTWISE_STATE: i32 = 44;
 pub const SLOTWISE_LOST: i32 = 45;
 /// The batch id is that of a batch with another number of requests.
 pub const SLOTWISE_OTHER_BATCH: i32 = 46;
+/// The account is charged with as much as its quota allows, or nearly; slotwise_last_error says with
+/// how much, and in which dimension.
+pub const SLOTWISE_QUOTA_EXCEEDED: i32 = 47;
+/// The account is not one of this engine's.
+pub const SLOTWISE_UNKNOWN_ACCOUNT: i32 = 48;
+/// The spread group is not one of this engine's.
+pub const SLOTWISE_UNKNOWN_GROUP: i32 = 49;
+/// More limits than a request can have (SLOTWISE_MAX_LIMITS).
+pub const SLOTWISE_TOO_MANY_LIMITS: i32 = 50;
+/// It would end before it begins: the host's clock has come to its deadline, or the end of its lease.
+pub const SLOTWISE_DEADLINE_PASSED: i32 = 51;
+/// It is promised what others hold who have not left yet: release them once they have stopped.
+pub const SLOTWISE_WAITING: i32 = 52;
+/// The time is before that of the last tick.
+pub const SLOTWISE_CLOCK_WENT_BACK: i32 = 53;
 
 /// A name is too long (SLOTWISE_MAX_NAME_LENGTH), or empty where it must not be.
 pub const SLOTWISE_NAME_LENGTH: i32 = 60;
@@ -92,6 +109,14 @@ pub const SLOTWISE_TOO_MANY_SELECTORS: i32 = 66;
 pub const SLOTWISE_CONFIG: i32 = 67;
 /// The processor lacks an instruction that the engine needs.
 pub const SLOTWISE_PROCESSOR: i32 = 68;
+/// The signal or update is of a generation of the rollout that is over.
+pub const SLOTWISE_OLD_GENERATION: i32 = 69;
+/// Only a pending worker can be handed off.
+pub const SLOTWISE_NOT_PENDING: i32 = 70;
+/// A worker cannot be handed off to itself.
+pub const SLOTWISE_HAND_OFF_TO_ITSELF: i32 = 71;
+/// As many accounts or spread groups as the engine keeps. Raise max_accounts or max_groups.
+pub const SLOTWISE_TOO_MANY_NAMES: i32 = 72;
 
 /// A fault in slotwise itself. Nothing was oversold; please report it with what it wrote to the
 /// standard error stream.
@@ -120,6 +145,7 @@ pub(super) const fn text(status: i32) -> &'static CStr {
         SLOTWISE_OVERLAP => c"arrays overlap",
         SLOTWISE_COUNT => c"more entries than a call takes",
         SLOTWISE_OFFSETS => c"offsets of packed ids fall",
+        SLOTWISE_ARRAY_TOO_SMALL => c"an array for results is too small",
         SLOTWISE_STALE_HANDLE => c"no such engine: freed, or never given out",
         SLOTWISE_CLOSED => c"the engine is closed",
         SLOTWISE_TOO_MANY_ENGINES => c"as many engines as a process keeps: free some",
@@ -140,6 +166,13 @@ pub(super) const fn text(status: i32) -> &'static CStr {
         SLOTWISE_STATE => c"the worker's state takes nothing more",
         SLOTWISE_LOST => c"the worker was removed, and the reservation with it",
         SLOTWISE_OTHER_BATCH => c"the batch id is that of a batch with another number of requests",
+        SLOTWISE_QUOTA_EXCEEDED => c"the account is charged with as much as its quota allows",
+        SLOTWISE_UNKNOWN_ACCOUNT => c"the account is not one of this engine's",
+        SLOTWISE_UNKNOWN_GROUP => c"the spread group is not one of this engine's",
+        SLOTWISE_TOO_MANY_LIMITS => c"more limits than a request can have",
+        SLOTWISE_DEADLINE_PASSED => c"the deadline, or the end of the lease, has passed",
+        SLOTWISE_WAITING => c"reservations that it displaces have not been released",
+        SLOTWISE_CLOCK_WENT_BACK => c"the time is before that of the last tick",
         SLOTWISE_NAME_LENGTH => c"a name is too long, or empty where it must not be",
         SLOTWISE_SET_ASIDE => c"more is set aside than the worker has",
         SLOTWISE_GPU_TYPE => c"a GPU type is given but no GPU",
@@ -149,6 +182,10 @@ pub(super) const fn text(status: i32) -> &'static CStr {
         SLOTWISE_TOO_MANY_SELECTORS => c"as many selectors as the engine keeps: reuse handles",
         SLOTWISE_CONFIG => c"a limit of the configuration is out of its range",
         SLOTWISE_PROCESSOR => c"the processor lacks an instruction that the engine needs",
+        SLOTWISE_OLD_GENERATION => c"of a generation of the rollout that is over",
+        SLOTWISE_NOT_PENDING => c"only a pending worker can be handed off",
+        SLOTWISE_HAND_OFF_TO_ITSELF => c"a worker cannot be handed off to itself",
+        SLOTWISE_TOO_MANY_NAMES => c"as many accounts or spread groups as the engine keeps",
         SLOTWISE_PANIC => c"a fault in slotwise itself: please report it",
         _ => c"unknown status",
     }

@@ -68,7 +68,8 @@ impl From<Free> for slotwise_free_t {
 
 /// Serves only requests that name its pool.
 pub const SLOTWISE_REQUIRES_SELECTOR: u32 = 1;
-/// May be taken away at short notice: serves only requests that accept that.
+/// Of a worker: may be taken away at short notice, and serves only requests that accept that. Of
+/// terms: the reservation may be displaced by a request of higher priority (slotwise_preempt).
 pub const SLOTWISE_PREEMPTABLE: u32 = 2;
 /// Registered while still being started: holds only reservations made ahead until it is ready.
 pub const SLOTWISE_PENDING: u32 = 4;
@@ -136,6 +137,13 @@ pub struct slotwise_worker_spec_t {
     pub label_count: usize,
     /// 0.
     pub reserved: u64,
+    /// The generation of the rollout that it belongs to. In an update: a later one; the worker is
+    /// pending then until slotwise_worker_ready_generation of that generation.
+    pub generation: u64,
+    /// Ends with the first slotwise_tick at or after this time of the host's clock, unless
+    /// slotwise_heartbeat puts that off; for a worker on its way, until when it is waited for. 0: it
+    /// stays until it is removed. Not looked at in an update.
+    pub lease: u64,
 }
 
 // SAFETY: `size` comes first.
@@ -193,7 +201,11 @@ impl slotwise_worker_spec_t {
             .tier(said.tier)
             .requires_selector(self.flags & SLOTWISE_REQUIRES_SELECTOR != 0)
             .preemptable(self.flags & SLOTWISE_PREEMPTABLE != 0)
-            .pending(self.flags & SLOTWISE_PENDING != 0);
+            .pending(self.flags & SLOTWISE_PENDING != 0)
+            .generation(self.generation);
+        if self.lease != 0 {
+            spec = spec.lease(self.lease);
+        }
         for (key, value) in said.labels {
             spec = spec.label(key, value);
         }
@@ -249,6 +261,9 @@ impl slotwise_worker_spec_t {
         if set(SLOTWISE_SET_PREEMPTABLE) {
             update = update.preemptable(flag(SLOTWISE_PREEMPTABLE));
         }
+        if set(SLOTWISE_SET_GENERATION) {
+            update = update.generation(self.generation);
+        }
         Ok(update)
     }
 }
@@ -275,8 +290,10 @@ pub const SLOTWISE_SET_MACHINE: u32 = 256;
 pub const SLOTWISE_SET_REQUIRES_SELECTOR: u32 = 512;
 /// It changes whether SLOTWISE_PREEMPTABLE is set.
 pub const SLOTWISE_SET_PREEMPTABLE: u32 = 1024;
+/// It changes the generation of the rollout.
+pub const SLOTWISE_SET_GENERATION: u32 = 2048;
 
-const FIELDS: u32 = 2047;
+const FIELDS: u32 = 4095;
 
 /// A worker as it is at one version.
 #[repr(C)]
@@ -306,6 +323,10 @@ pub struct slotwise_worker_info_t {
     pub flags: u32,
     /// How many labels it has.
     pub label_count: u32,
+    /// The generation of the rollout that it belongs to.
+    pub generation: u64,
+    /// When it ends unless it is heard of before; 0: it stays until it is removed.
+    pub lease: u64,
 }
 
 // SAFETY: `size` comes first.
@@ -327,6 +348,8 @@ impl From<&WorkerInfo> for slotwise_worker_info_t {
             flags: if info.requires_selector { SLOTWISE_REQUIRES_SELECTOR } else { 0 }
                 | if info.preemptable { SLOTWISE_PREEMPTABLE } else { 0 },
             label_count: info.labels.len() as u32,
+            generation: info.generation,
+            lease: info.lease.unwrap_or(0),
         }
     }
 }
@@ -474,8 +497,8 @@ pub(super) unsafe fn with_id(
 /// placed until enough has been released.
 ///
 /// Returns SLOTWISE_UNKNOWN_WORKER, SLOTWISE_NAME_LENGTH, SLOTWISE_TOO_LARGE, SLOTWISE_SET_ASIDE,
-/// SLOTWISE_GPU_TYPE, SLOTWISE_NULL_POINTER, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED,
-/// SLOTWISE_UNKNOWN_VALUE, SLOTWISE_COUNT, or what a handle can be wrong of.
+/// SLOTWISE_GPU_TYPE, SLOTWISE_OLD_GENERATION, SLOTWISE_NULL_POINTER, SLOTWISE_STRUCT_SIZE,
+/// SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, SLOTWISE_COUNT, or what a handle can be wrong of.
 ///
 /// Threads: any. Takes the registry's lock.
 /// Safety: `id` has `id_length` bytes; `spec` points to a slotwise_worker_spec_t; `info` is NULL or

@@ -177,7 +177,9 @@ static void reserved_fields(void) {
     CHECK_STATUS(slotwise_worker_add(e, &s, NULL), reserved);
     CHECK_STATUS(slotwise_worker_update(e, "w", 1, &s, SLOTWISE_SET_TOTAL, NULL), reserved);
     slotwise_request_t job = request("x", 1, 1);
-    job.reserved = UINT64_C(1) << 63;
+    SIZED(slotwise_terms_t, terms);
+    terms.reserved = UINT64_C(1) << 63;
+    job.terms = &terms;
     CHECK_STATUS(slotwise_reserve(e, &job, &placed), reserved);
     SIZED(slotwise_batch_t, batch);
     batch.reserved = 1;

@@ -20,6 +20,7 @@ TARGET = PACKAGE / "src" / "slotwise" / "_abi.py"
 HEADERS = (PACKAGE.parent.parent / "include" / "slotwise.h", PACKAGE / "rust" / "include" / "slotwise.h")
 
 SCALARS = {
+    "uint8_t": "c_uint8",
     "uint16_t": "c_uint16",
     "uint32_t": "c_uint32",
     "uint64_t": "c_uint64",
@@ -42,6 +43,7 @@ from ctypes import (
     c_int32,
     c_int64,
     c_size_t,
+    c_uint8,
     c_uint16,
     c_uint32,
     c_uint64,
@@ -62,6 +64,10 @@ def bind(library: CDLL) -> None:
 '''
 
 
+# Numbers that the header takes from the language.
+NUMBERS = {"UINT64_MAX": str(2**64 - 1)}
+
+
 class Header:
     """What stands in the header, in its order."""
 
@@ -79,7 +85,7 @@ class Header:
         for line in re.findall(r"^#.*$", text, flags=re.M):
             words = line.split(None, 2)
             if words[0] == "#define" and len(words) == 3 and "(" not in words[1]:
-                self.constants.append((words[1], words[2].strip()))
+                self.constants.append((words[1], NUMBERS.get(words[2].strip(), words[2].strip())))
             elif words[0] not in ("#define", "#ifndef", "#ifdef", "#endif", "#include"):
                 raise SystemExit(f"not understood: {line}")
         rest = re.sub(r"^#.*$", "", rest, flags=re.M)

@@ -11,6 +11,7 @@ from ctypes import (
     c_int32,
     c_int64,
     c_size_t,
+    c_uint8,
     c_uint16,
     c_uint32,
     c_uint64,
@@ -22,11 +23,13 @@ VERSION = "0.1.0"
 VERSION_MAJOR = 0
 VERSION_MINOR = 1
 VERSION_PATCH = 0
+UNLIMITED = 18446744073709551615
 ABI_VERSION = 1
 MAX_ENGINES = 4096
 MAX_COUNT = 16777216
 MAX_ID_LENGTH = 64
 MAX_NAME_LENGTH = 255
+MAX_LIMITS = 4
 MAX_LIST_LENGTH = 64
 OK = 0
 BUSY = 1
@@ -40,6 +43,7 @@ STRIDE = 15
 OVERLAP = 16
 COUNT = 17
 OFFSETS = 18
+ARRAY_TOO_SMALL = 19
 STALE_HANDLE = 20
 CLOSED = 21
 TOO_MANY_ENGINES = 22
@@ -60,6 +64,13 @@ SHORT = 43
 STATE = 44
 LOST = 45
 OTHER_BATCH = 46
+QUOTA_EXCEEDED = 47
+UNKNOWN_ACCOUNT = 48
+UNKNOWN_GROUP = 49
+TOO_MANY_LIMITS = 50
+DEADLINE_PASSED = 51
+WAITING = 52
+CLOCK_WENT_BACK = 53
 NAME_LENGTH = 60
 SET_ASIDE = 61
 GPU_TYPE = 62
@@ -69,6 +80,10 @@ LIST_LENGTH = 65
 TOO_MANY_SELECTORS = 66
 CONFIG = 67
 PROCESSOR = 68
+OLD_GENERATION = 69
+NOT_PENDING = 70
+HAND_OFF_TO_ITSELF = 71
+TOO_MANY_NAMES = 72
 PANIC = 99
 NO_DIMENSION = 0
 CPU = 1
@@ -102,6 +117,7 @@ SET_TENANT = 128
 SET_MACHINE = 256
 SET_REQUIRES_SELECTOR = 512
 SET_PREEMPTABLE = 1024
+SET_GENERATION = 2048
 LIST_ALL = 0
 LIST_POOL = 1
 LIST_MACHINE = 2
@@ -112,6 +128,11 @@ TEXT_TENANT = 3
 TEXT_MACHINE = 4
 TEXT_LABEL_KEY = 5
 TEXT_LABEL_VALUE = 6
+SCOPE_WORKER = 0
+SCOPE_MACHINE = 1
+SCOPE_LABEL = 2
+HOLD = 1
+ACCOUNT = 4
 AHEAD = 1
 HASH = 2
 INDEPENDENT = 0
@@ -119,6 +140,10 @@ ALL_OR_NOTHING = 1
 STEP_RESERVE = 1
 STEP_RELEASE_ID = 2
 STEP_RELEASE = 3
+EXPIRED = 1
+LOST_WITH_WORKER = 2
+WORKER_EXPIRED = 3
+LEAVING = 1
 
 
 class reasons_t(Structure):
@@ -127,12 +152,14 @@ class reasons_t(Structure):
     cpu: int
     memory: int
     gpus: int
+    spread: int
     _fields_ = [
         ("not_matching", c_uint32),
         ("not_ready", c_uint32),
         ("cpu", c_uint32),
         ("memory", c_uint32),
         ("gpus", c_uint32),
+        ("spread", c_uint32),
     ]
 
 
@@ -149,7 +176,6 @@ class error_t(Structure):
     memory: int
     gpus: int
     reasons: reasons_t
-    reserved: int
     _fields_ = [
         ("size", c_uint32),
         ("status", c_int32),
@@ -163,7 +189,6 @@ class error_t(Structure):
         ("memory", c_uint64),
         ("gpus", c_uint64),
         ("reasons", reasons_t),
-        ("reserved", c_uint32),
     ]
 
 
@@ -176,6 +201,8 @@ class config_t(Structure):
     max_batches: int
     policy: int
     reserved: int
+    max_accounts: int
+    max_groups: int
     _fields_ = [
         ("size", c_uint32),
         ("flags", c_uint32),
@@ -185,6 +212,8 @@ class config_t(Structure):
         ("max_batches", c_uint64),
         ("policy", c_uint32),
         ("reserved", c_uint32),
+        ("max_accounts", c_uint64),
+        ("max_groups", c_uint64),
     ]
 
 
@@ -270,6 +299,8 @@ class worker_spec_t(Structure):
     labels: Any
     label_count: int
     reserved: int
+    generation: int
+    lease: int
     _fields_ = [
         ("size", c_uint32),
         ("flags", c_uint32),
@@ -285,6 +316,8 @@ class worker_spec_t(Structure):
         ("labels", POINTER(label_t)),
         ("label_count", c_size_t),
         ("reserved", c_uint64),
+        ("generation", c_uint64),
+        ("lease", c_uint64),
     ]
 
 
@@ -323,6 +356,8 @@ class worker_info_t(Structure):
     tier: int
     flags: int
     label_count: int
+    generation: int
+    lease: int
     _fields_ = [
         ("size", c_uint32),
         ("state", c_uint32),
@@ -336,6 +371,8 @@ class worker_info_t(Structure):
         ("tier", c_uint32),
         ("flags", c_uint32),
         ("label_count", c_uint32),
+        ("generation", c_uint64),
+        ("lease", c_uint64),
     ]
 
 
@@ -369,6 +406,60 @@ class snapshot_t(Structure):
     ]
 
 
+class quota_t(Structure):
+    cpu: int
+    memory: int
+    gpus: int
+    _fields_ = [
+        ("cpu", c_uint64),
+        ("memory", c_uint64),
+        ("gpus", c_uint64),
+    ]
+
+
+class usage_t(Structure):
+    size: int
+    reserved: int
+    used: resources_t
+    quota: quota_t
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_uint32),
+        ("used", resources_t),
+        ("quota", quota_t),
+    ]
+
+
+class limit_t(Structure):
+    group: int
+    at_most: int
+    _fields_ = [
+        ("group", c_uint32),
+        ("at_most", c_uint32),
+    ]
+
+
+class terms_t(Structure):
+    size: int
+    flags: int
+    hold_until: int
+    priority: int
+    account: int
+    limits: Any
+    limit_count: int
+    reserved: int
+    _fields_ = [
+        ("size", c_uint32),
+        ("flags", c_uint32),
+        ("hold_until", c_uint64),
+        ("priority", c_int32),
+        ("account", c_uint32),
+        ("limits", POINTER(limit_t)),
+        ("limit_count", c_size_t),
+        ("reserved", c_uint64),
+    ]
+
+
 class request_t(Structure):
     size: int
     flags: int
@@ -382,7 +473,7 @@ class request_t(Structure):
     key: Any
     key_length: int
     hash: int
-    reserved: int
+    terms: Any
     _fields_ = [
         ("size", c_uint32),
         ("flags", c_uint32),
@@ -396,7 +487,7 @@ class request_t(Structure):
         ("key", c_char_p),
         ("key_length", c_size_t),
         ("hash", c_uint64),
-        ("reserved", c_uint64),
+        ("terms", POINTER(terms_t)),
     ]
 
 
@@ -406,13 +497,15 @@ class placement_t(Structure):
     version: int
     status: int
     existing: int
+    provisional: int
     dimension: int
     _fields_ = [
         ("ticket", c_uint64),
         ("worker", c_uint64),
         ("version", c_uint64),
         ("status", c_int32),
-        ("existing", c_uint16),
+        ("existing", c_uint8),
+        ("provisional", c_uint8),
         ("dimension", c_uint16),
     ]
 
@@ -548,6 +641,7 @@ class step_t(Structure):
 class step_done_t(Structure):
     status: int
     existing: int
+    provisional: int
     dimension: int
     ticket: int
     worker: int
@@ -555,7 +649,8 @@ class step_done_t(Structure):
     amount: resources_t
     _fields_ = [
         ("status", c_int32),
-        ("existing", c_uint16),
+        ("existing", c_uint8),
+        ("provisional", c_uint8),
         ("dimension", c_uint16),
         ("ticket", c_uint64),
         ("worker", c_uint64),
@@ -581,6 +676,68 @@ class group_t(Structure):
     ]
 
 
+class expired_t(Structure):
+    ticket: int
+    worker: int
+    amount: resources_t
+    id_length: int
+    kind: int
+    id: Any
+    _fields_ = [
+        ("ticket", c_uint64),
+        ("worker", c_uint64),
+        ("amount", resources_t),
+        ("id_length", c_uint32),
+        ("kind", c_uint32),
+        ("id", c_char * 64),
+    ]
+
+
+class handed_t(Structure):
+    worker: int
+    moved: int
+    _fields_ = [
+        ("worker", c_uint64),
+        ("moved", c_uint64),
+    ]
+
+
+class preemption_t(Structure):
+    size: int
+    reserved: int
+    worker: int
+    version: int
+    victim_count: int
+    leaving_count: int
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_uint32),
+        ("worker", c_uint64),
+        ("version", c_uint64),
+        ("victim_count", c_uint64),
+        ("leaving_count", c_uint64),
+    ]
+
+
+class victim_t(Structure):
+    ticket: int
+    amount: resources_t
+    priority: int
+    flags: int
+    id_length: int
+    reserved: int
+    id: Any
+    _fields_ = [
+        ("ticket", c_uint64),
+        ("amount", resources_t),
+        ("priority", c_int32),
+        ("flags", c_uint32),
+        ("id_length", c_uint32),
+        ("reserved", c_uint32),
+        ("id", c_char * 64),
+    ]
+
+
 class stats_t(Structure):
     size: int
     reserved: int
@@ -594,6 +751,9 @@ class stats_t(Structure):
     version_conflicts: int
     gang_rollbacks: int
     probes: Any
+    confirmed: int
+    expired: int
+    preempted: int
     _fields_ = [
         ("size", c_uint32),
         ("reserved", c_uint32),
@@ -607,6 +767,9 @@ class stats_t(Structure):
         ("version_conflicts", c_uint64),
         ("gang_rollbacks", c_uint64),
         ("probes", c_uint64 * 24),
+        ("confirmed", c_uint64),
+        ("expired", c_uint64),
+        ("preempted", c_uint64),
     ]
 
 
@@ -655,6 +818,10 @@ STRUCTURES: Tuple[Any, ...] = (
     worker_info_t,
     lost_t,
     snapshot_t,
+    quota_t,
+    usage_t,
+    limit_t,
+    terms_t,
     request_t,
     placement_t,
     released_t,
@@ -665,6 +832,10 @@ STRUCTURES: Tuple[Any, ...] = (
     step_t,
     step_done_t,
     group_t,
+    expired_t,
+    handed_t,
+    preemption_t,
+    victim_t,
     stats_t,
     audit_t,
     imbalance_t,
@@ -709,6 +880,16 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "slotwise_worker_remove": (c_int32, (c_uint64, c_char_p, c_size_t, POINTER(lost_t), c_size_t, c_void_p)),
     "slotwise_lost_take": (c_int32, (c_uint64, POINTER(lost_t), c_size_t, c_void_p)),
     "slotwise_worker_ready": (c_int32, (c_uint64, c_char_p, c_size_t, POINTER(worker_info_t))),
+    "slotwise_worker_ready_generation": (
+        c_int32,
+        (
+            c_uint64,
+            c_char_p,
+            c_size_t,
+            c_uint64,
+            POINTER(worker_info_t),
+        ),
+    ),
     "slotwise_worker_unready": (c_int32, (c_uint64, c_char_p, c_size_t, POINTER(worker_info_t))),
     "slotwise_worker_cordon": (c_int32, (c_uint64, c_char_p, c_size_t, POINTER(worker_info_t))),
     "slotwise_worker_uncordon": (c_int32, (c_uint64, c_char_p, c_size_t, POINTER(worker_info_t))),
@@ -729,6 +910,22 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
             c_void_p,
         ),
     ),
+    "slotwise_account": (c_int32, (c_uint64, c_char_p, c_size_t, c_void_p)),
+    "slotwise_quota_set": (c_int32, (c_uint64, c_uint32, POINTER(quota_t))),
+    "slotwise_usage": (c_int32, (c_uint64, c_uint32, POINTER(usage_t))),
+    "slotwise_spread_group": (
+        c_int32,
+        (
+            c_uint64,
+            c_char_p,
+            c_size_t,
+            c_uint32,
+            c_char_p,
+            c_size_t,
+            c_void_p,
+        ),
+    ),
+    "slotwise_spread_count": (c_int32, (c_uint64, c_uint32, c_uint64, c_void_p)),
     "slotwise_reserve": (c_int32, (c_uint64, POINTER(request_t), POINTER(placement_t))),
     "slotwise_reserve_on": (
         c_int32,
@@ -760,6 +957,49 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "slotwise_reserve_columns": (c_int32, (c_uint64, POINTER(columns_t), POINTER(batch_done_t))),
     "slotwise_dry_run": (c_int32, (c_uint64, POINTER(batch_t), c_void_p, c_size_t, POINTER(batch_done_t))),
     "slotwise_groups_apply": (c_int32, (c_uint64, POINTER(group_t), c_size_t, c_size_t)),
+    "slotwise_tick": (c_int32, (c_uint64, c_uint64, POINTER(expired_t), c_size_t, c_void_p)),
+    "slotwise_ended_take": (c_int32, (c_uint64, POINTER(expired_t), c_size_t, c_void_p)),
+    "slotwise_now": (c_int32, (c_uint64, c_void_p)),
+    "slotwise_confirm": (c_int32, (c_uint64, c_uint64, POINTER(placement_t))),
+    "slotwise_confirm_id": (c_int32, (c_uint64, c_char_p, c_size_t, POINTER(placement_t))),
+    "slotwise_deadline": (c_int32, (c_uint64, c_uint64, c_void_p)),
+    "slotwise_heartbeat": (c_int32, (c_uint64, c_char_p, c_size_t, c_uint64)),
+    "slotwise_hand_off": (
+        c_int32,
+        (
+            c_uint64,
+            c_char_p,
+            c_size_t,
+            c_char_p,
+            c_size_t,
+            POINTER(handed_t),
+            POINTER(lost_t),
+            c_size_t,
+            c_void_p,
+        ),
+    ),
+    "slotwise_preemption_plan": (
+        c_int32,
+        (
+            c_uint64,
+            POINTER(request_t),
+            POINTER(preemption_t),
+            POINTER(victim_t),
+            c_size_t,
+            c_void_p,
+        ),
+    ),
+    "slotwise_preempt": (
+        c_int32,
+        (
+            c_uint64,
+            POINTER(request_t),
+            POINTER(preemption_t),
+            POINTER(victim_t),
+            c_size_t,
+            POINTER(placement_t),
+        ),
+    ),
     "slotwise_stats": (c_int32, (c_uint64, POINTER(stats_t))),
     "slotwise_counts": (c_int32, (c_uint64, c_void_p, c_void_p)),
     "slotwise_audit": (c_int32, (c_uint64, POINTER(audit_t), POINTER(imbalance_t), c_size_t)),
