@@ -228,7 +228,7 @@ static void numbers_that_stand_for_nothing(void) {
     s.tier = 256;
     CHECK_STATUS(slotwise_worker_add(e, &s, NULL), unknown);
     s.tier = 0;
-    CHECK_STATUS(slotwise_worker_update(e, "w", 1, &s, 2048, NULL), unknown);
+    CHECK_STATUS(slotwise_worker_update(e, "w", 1, &s, 4096, NULL), unknown);
     slotwise_request_t job = request("x", 1, 1);
     const uint32_t policies[] = {6, 64, 0x80000000u, 0xffffffffu};
     for (size_t k = 0; k < 4; k++) {
