@@ -1,13 +1,16 @@
 //! What the steps of the table do on the crate, and what came of them by name.
 
+mod terms;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Barrier;
 use std::thread;
 
 use slotwise::{
-    BatchMode, Config, Constraints, Engine, Group, GroupDone, GroupError, GroupOp, ReleaseError,
-    Request, Reservation, ReserveError, ResizeError, Resources, Selector, Ticket, Verdict,
-    WorkerError, WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate,
+    Account, BatchMode, Config, Constraints, Engine, Group, GroupDone, GroupError, GroupOp,
+    Preemption, ReleaseError, Request, Reservation, ReserveError, ResizeError, Resources, Selector,
+    SpreadGroup, Terms, Ticket, Verdict, WorkerError, WorkerInfo, WorkerRef, WorkerSpec,
+    WorkerUpdate,
 };
 
 /// What came of a step.
@@ -78,6 +81,9 @@ pub struct Host {
     engine: Engine,
     selectors: HashMap<String, Selector>,
     tickets: HashMap<String, Ticket>,
+    accounts: HashMap<String, Account>,
+    groups: HashMap<String, SpreadGroup>,
+    plans: HashMap<String, Preemption>,
 }
 
 impl Default for Host {
@@ -92,6 +98,11 @@ fn worker_status(error: &WorkerError) -> &'static str {
         WorkerError::Unknown => "unknown_worker",
         WorkerError::TooLarge { .. } => "too_large",
         WorkerError::TableFull { .. } => "table_full",
+        WorkerError::SetAsideOverTotal { .. } => "set_aside",
+        WorkerError::OldGeneration { .. } => "old_generation",
+        WorkerError::LeasePassed { .. } => "deadline_passed",
+        WorkerError::NotPending { .. } => "not_pending",
+        WorkerError::HandOffToItself => "hand_off_to_itself",
         other => panic!("the table names no {other:?}"),
     }
 }
@@ -108,6 +119,8 @@ fn reserve_status(error: &ReserveError) -> &'static str {
         ReserveError::DuplicateId => "duplicate_id",
         ReserveError::UnknownWorker => "unknown_worker",
         ReserveError::VersionConflict { .. } => "version_conflict",
+        ReserveError::QuotaExceeded { .. } => "quota_exceeded",
+        ReserveError::DeadlinePassed { .. } => "deadline_passed",
         ReserveError::Peer { .. } => "peer",
         other => panic!("the table names no {other:?}"),
     }
@@ -133,7 +146,14 @@ fn status(status: &str) -> Got {
 impl Host {
     fn with(config: Config) -> Host {
         let engine = Engine::new(config).expect("a configuration");
-        Host { engine, selectors: HashMap::new(), tickets: HashMap::new() }
+        Host {
+            engine,
+            selectors: HashMap::new(),
+            tickets: HashMap::new(),
+            accounts: HashMap::new(),
+            groups: HashMap::new(),
+            plans: HashMap::new(),
+        }
     }
 
     pub fn audit(&self) {
@@ -165,17 +185,18 @@ impl Host {
                 got([("registered", registered.to_string())])
             }
             "update" => self.life(self.engine.update_worker(id, update(step))),
-            "ready" => self.life(self.engine.ready(id)),
+            "ready" => self.life(match step.get("generation") {
+                None => self.engine.ready(id),
+                Some(_) => self.engine.ready_generation(id, step.number("generation")),
+            }),
             "unready" => self.life(self.engine.unready(id)),
             "cordon" => self.life(self.engine.cordon(id)),
             "uncordon" => self.life(self.engine.uncordon(id)),
             "drain" => self.life(self.engine.drain(id)),
             "remove" => match self.engine.remove_worker(id) {
                 Ok(lost) => {
-                    let mut ids: Vec<String> = lost.iter().map(|l| l.id.to_string()).collect();
-                    ids.sort();
-                    let ids = if ids.is_empty() { "-".to_string() } else { ids.join(",") };
-                    got([("status", "ok".to_string()), ("lost", ids)])
+                    let lost = sorted(lost.iter().map(|l| l.id.to_string()));
+                    got([("status", "ok".to_string()), ("lost", lost)])
                 }
                 Err(error) => status(worker_status(&error)),
             },
@@ -185,12 +206,16 @@ impl Host {
                 Got::new()
             }
             "reserve" => {
-                let request = self.request(step, step.text("id"), 0);
+                let limits = self.limits(step);
+                let terms = self.terms(step, &limits);
+                let request = self.request(step, step.text("id"), 0, terms.as_ref());
                 let placed = self.engine.reserve(&request);
                 self.placed(step.text("id"), placed)
             }
             "reserve_on" => {
-                let request = self.request(step, step.text("id"), 0);
+                let limits = self.limits(step);
+                let terms = self.terms(step, &limits);
+                let request = self.request(step, step.text("id"), 0, terms.as_ref());
                 let worker = self.engine.find_worker(step.text("worker").as_bytes());
                 let expected = step.get("expected").map(|version| version.parse().expect("one"));
                 let placed = self.engine.reserve_on(worker.expect("it"), &request, expected);
@@ -208,6 +233,7 @@ impl Host {
                 Ok(_) => status("ok"),
                 Err(ResizeError::NotHeld) => status("not_held"),
                 Err(ResizeError::State { .. }) => status("state"),
+                Err(ResizeError::QuotaExceeded { .. }) => status("quota_exceeded"),
                 Err(ResizeError::Short { missing }) => got([
                     ("status", "short".to_string()),
                     ("missing_cpu", missing.cpu.to_string()),
@@ -238,7 +264,7 @@ impl Host {
                 ("workers", self.engine.worker_count().to_string()),
                 ("reservations", self.engine.reservation_count().to_string()),
             ]),
-            other => panic!("no step is called {other}"),
+            _ => self.run_on_terms(step),
         }
     }
 
@@ -253,8 +279,14 @@ impl Host {
         self.engine.worker_by_ref(worker).map_or("-".to_string(), |info| info.id.to_string())
     }
 
-    fn request<'a>(&self, step: &Step<'a>, id: &'a str, k: usize) -> Request<'a> {
-        let mut request = Request::new(id.as_bytes(), step.amounts(k));
+    fn request<'a>(
+        &self,
+        step: &Step<'a>,
+        id: &'a str,
+        k: usize,
+        terms: Option<&'a Terms<'a>>,
+    ) -> Request<'a> {
+        let mut request = Request { terms, ..Request::new(id.as_bytes(), step.amounts(k)) };
         if let Some(name) = step.get("selector") {
             request = request.selector(self.selectors[name]);
         }
@@ -275,6 +307,7 @@ impl Host {
                     ("status", "ok".to_string()),
                     ("worker", self.name(placed.worker)),
                     ("existing", (placed.existing as u8).to_string()),
+                    ("provisional", (placed.provisional as u8).to_string()),
                     ("version", placed.version.to_string()),
                 ])
             }
@@ -283,6 +316,10 @@ impl Host {
                 let dimension = match error {
                     ReserveError::Refused(refusal) => refusal.blocking,
                     ReserveError::TooLarge { dimension, .. } => Some(dimension),
+                    ReserveError::QuotaExceeded { dimension, used, limit } => {
+                        got.extend([("used", used.to_string()), ("limit", limit.to_string())]);
+                        Some(dimension)
+                    }
                     _ => None,
                 };
                 let name = dimension.map(|d| ["cpu", "memory", "gpus"][d as usize]);
@@ -302,13 +339,15 @@ impl Host {
         }
     }
 
-    fn requests<'a>(&self, step: &Step<'a>) -> Vec<Request<'a>> {
-        let ids = step.list("ids");
-        ids.into_iter().enumerate().map(|(k, id)| self.request(step, id, k)).collect()
+    fn requests<'a>(&self, step: &Step<'a>, terms: Option<&'a Terms<'a>>) -> Vec<Request<'a>> {
+        let ids = step.list("ids").into_iter().enumerate();
+        ids.map(|(k, id)| self.request(step, id, k, terms)).collect()
     }
 
     fn batch(&mut self, step: &Step<'_>) -> Got {
-        let requests = self.requests(step);
+        let limits = self.limits(step);
+        let terms = self.terms(step, &limits);
+        let requests = self.requests(step, terms.as_ref());
         let mut results = Vec::new();
         let fresh = match step.get("batch_id") {
             None => {
@@ -347,7 +386,10 @@ impl Host {
         let credited: Vec<Ticket> =
             step.list("credit").into_iter().map(|id| self.tickets[id]).collect();
         let mut results = Vec::new();
-        self.engine.dry_run(&self.requests(step), &credited, step.mode(), &mut results);
+        let limits = self.limits(step);
+        let terms = self.terms(step, &limits);
+        let requests = self.requests(step, terms.as_ref());
+        self.engine.dry_run(&requests, &credited, step.mode(), &mut results);
         let statuses: Vec<&str> =
             results.iter().map(|r| r.as_ref().err().map_or("ok", reserve_status)).collect();
         let worker =
@@ -389,7 +431,17 @@ impl Host {
     }
 
     fn race(&self, step: &Step<'_>) -> Got {
-        let requests = self.requests(step);
+        let limits = self.limits(step);
+        let terms = self.terms(step, &limits);
+        let prefix = step.get("prefix").unwrap_or_default();
+        let mut ids: Vec<String> =
+            (0..step.number("count")).map(|k| format!("{prefix}{k}")).collect();
+        ids.extend(step.list("ids").into_iter().map(String::from));
+        let made = ids.iter().enumerate().map(|(k, id)| {
+            let need = step.amounts(k);
+            Request { id: id.as_bytes(), need, ..self.request(step, "", k, terms.as_ref()) }
+        });
+        let requests: Vec<Request<'_>> = made.collect();
         let start = Barrier::new(requests.len());
         let results: Vec<_> = thread::scope(|scope| {
             let run = |request| {
@@ -400,12 +452,19 @@ impl Host {
                 requests.iter().map(|request| scope.spawn(move || run(request))).collect();
             threads.into_iter().map(|thread| thread.join().expect("a thread")).collect()
         });
-        let busy = |r: &&Result<_, ReserveError>| matches!(r, Err(e) if e.verdict() == Some(Verdict::Busy));
-        got([
-            ("ok", results.iter().filter(|r| r.is_ok()).count().to_string()),
-            ("busy", results.iter().filter(busy).count().to_string()),
-        ])
+        let count = |status: &str| {
+            let statuses = results.iter().map(|r| r.as_ref().err().map_or("ok", reserve_status));
+            statuses.filter(|one| *one == status).count().to_string()
+        };
+        got(["ok", "busy", "quota_exceeded"].map(|status| (status, count(status))))
     }
+}
+
+/// Ids as the table has them.
+fn sorted(ids: impl Iterator<Item = String>) -> String {
+    let mut ids: Vec<String> = ids.collect();
+    ids.sort();
+    if ids.is_empty() { "-".to_string() } else { ids.join(",") }
 }
 
 fn policy(name: &str) -> slotwise::Policy {
@@ -424,6 +483,8 @@ fn facts(info: &WorkerInfo) -> Got {
         ("held_cpu", held.cpu.to_string()),
         ("held_memory", held.memory.to_string()),
         ("held_gpus", held.gpus.to_string()),
+        ("generation", info.generation.to_string()),
+        ("lease", info.lease.unwrap_or(0).to_string()),
     ])
 }
 
@@ -442,7 +503,11 @@ fn spec(step: &Step<'_>, id: &str) -> WorkerSpec {
         .tier(step.number("tier") as u8)
         .requires_selector(step.flag("requires_selector"))
         .preemptable(step.flag("preemptable"))
-        .pending(step.flag("pending"));
+        .pending(step.flag("pending"))
+        .generation(step.number("generation"));
+    if step.get("lease").is_some() {
+        spec = spec.lease(step.number("lease"));
+    }
     for (key, value) in step.labels() {
         spec = spec.label(key, value);
     }
@@ -459,6 +524,12 @@ fn update(step: &Step<'_>) -> WorkerUpdate {
     let mut update = WorkerUpdate::new();
     if step.get("cpu").is_some() {
         update = update.total(step.amounts(0));
+    }
+    if ["cpu", "memory", "gpus"].iter().any(|d| step.get(&format!("set_aside_{d}")).is_some()) {
+        update = update.set_aside(set_aside(step));
+    }
+    if step.get("generation").is_some() {
+        update = update.generation(step.number("generation"));
     }
     if let Some(pool) = step.get("pool") {
         update = update.pool(pool);
