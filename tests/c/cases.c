@@ -2,169 +2,7 @@
    argument. */
 #include <pthread.h>
 
-#include "check.h"
-
-enum { FIELDS = 32, LENGTH = 512, NAMES = 64, LISTED = 256 };
-
-typedef struct field_t {
-    char key[32], value[LENGTH];
-} field_t;
-
-typedef struct fields_t {
-    field_t all[FIELDS];
-    size_t count;
-} fields_t;
-
-typedef struct entry_t {
-    char name[32];
-    uint64_t value;
-} entry_t;
-
-static slotwise_engine_t engine;
-static entry_t selectors[NAMES], tickets[NAMES];
-static size_t selector_count, ticket_count;
-static fields_t args, got;
-static int line_number;
-
-static void die(const char *what, const char *name) {
-    fprintf(stderr, "cases.txt, line %d: %s %s\n", line_number, what, name);
-    exit(1);
-}
-
-/* --- names and lists ------------------------------------------------------------------------- */
-
-static const char *find(const fields_t *fields, const char *key) {
-    for (size_t k = 0; k < fields->count; k++)
-        if (strcmp(fields->all[k].key, key) == 0) return fields->all[k].value;
-    return NULL;
-}
-
-static const char *arg(const char *key) { return find(&args, key); }
-
-static const char *must(const char *key) {
-    const char *value = arg(key);
-    if (!value) die("is missing", key);
-    return value;
-}
-
-static void put(const char *key, const char *value) {
-    CHECK(got.count < FIELDS);
-    snprintf(got.all[got.count].key, sizeof got.all[0].key, "%s", key);
-    snprintf(got.all[got.count++].value, LENGTH, "%s", value);
-}
-
-static void put_number(const char *key, int64_t value) {
-    char text[32];
-    snprintf(text, sizeof text, "%" PRId64, value);
-    put(key, text);
-}
-
-/* Adds to a list under a key. */
-static void append(const char *key, const char *value) {
-    for (size_t k = 0; k < got.count; k++) {
-        if (strcmp(got.all[k].key, key) != 0) continue;
-        size_t used = strlen(got.all[k].value);
-        snprintf(got.all[k].value + used, LENGTH - used, ",%s", value);
-        return;
-    }
-    put(key, value);
-}
-
-/* Splits a list where it stands. */
-static size_t split(char *list, char mark, char **items, size_t room) {
-    size_t count = 0;
-    while (list && *list) {
-        CHECK(count < room);
-        items[count++] = list;
-        list = strchr(list, mark);
-        if (list) *list++ = 0;
-    }
-    return count;
-}
-
-static char *copy(const char *text_, char *into) {
-    snprintf(into, LENGTH, "%s", text_ ? text_ : "");
-    return into;
-}
-
-static int has(const char *list, const char *item) {
-    char buffer[LENGTH], *items[NAMES];
-    size_t count = split(copy(list, buffer), ',', items, NAMES);
-    for (size_t k = 0; k < count; k++)
-        if (strcmp(items[k], item) == 0) return 1;
-    return 0;
-}
-
-static uint64_t number(const char *key) {
-    const char *value = arg(key);
-    return value ? strtoull(value, NULL, 10) : 0;
-}
-
-/* An amount: one for all, or a list. */
-static uint64_t amount(const char *key, size_t index) {
-    char buffer[LENGTH], *items[NAMES];
-    size_t count = split(copy(arg(key), buffer), ',', items, NAMES);
-    if (count == 0) return 0;
-    return strtoull(items[index < count ? index : 0], NULL, 10);
-}
-
-static entry_t *entry(entry_t *table, size_t *count, const char *name, int make) {
-    for (size_t k = 0; k < *count; k++)
-        if (strcmp(table[k].name, name) == 0) return &table[k];
-    if (!make) die("is not known:", name);
-    CHECK(*count < NAMES);
-    snprintf(table[*count].name, sizeof table->name, "%s", name);
-    return &table[(*count)++];
-}
-
-static const char *status_name(int32_t status) {
-    static const struct {
-        int32_t status;
-        const char *name;
-    } names[] = {{SLOTWISE_OK, "ok"},
-                 {SLOTWISE_BUSY, "busy"},
-                 {SLOTWISE_NEVER, "never"},
-                 {SLOTWISE_EMPTY, "empty"},
-                 {SLOTWISE_TOO_LARGE, "too_large"},
-                 {SLOTWISE_ID_LENGTH, "id_length"},
-                 {SLOTWISE_DUPLICATE_ID, "duplicate_id"},
-                 {SLOTWISE_UNKNOWN_WORKER, "unknown_worker"},
-                 {SLOTWISE_VERSION_CONFLICT, "version_conflict"},
-                 {SLOTWISE_PEER, "peer"},
-                 {SLOTWISE_NOT_HELD, "not_held"},
-                 {SLOTWISE_OTHER_WORKER, "other_worker"},
-                 {SLOTWISE_SHORT, "short"},
-                 {SLOTWISE_STATE, "state"},
-                 {SLOTWISE_OTHER_BATCH, "other_batch"},
-                 {SLOTWISE_DUPLICATE_WORKER, "duplicate_worker"},
-                 {SLOTWISE_TABLE_FULL, "table_full"}};
-    for (size_t k = 0; k < sizeof names / sizeof *names; k++)
-        if (names[k].status == status) return names[k].name;
-    return slotwise_status_text(status);
-}
-
-static const char *dimension_name(uint32_t dimension) {
-    static const char *const names[] = {"-", "cpu", "memory", "gpus"};
-    return names[dimension];
-}
-
-/* The status of a call, and what is known of its failure. */
-static int32_t tell(int32_t status) {
-    put("status", status_name(status));
-    if (status != SLOTWISE_OK) {
-        SIZED(slotwise_error_t, error);
-        OK(slotwise_last_error(&error));
-        CHECK(error.status == status);
-        put("dimension", dimension_name(error.dimension));
-        if (status == SLOTWISE_SHORT) {
-            put_number("missing_cpu", (int64_t)error.cpu);
-            put_number("missing_memory", (int64_t)error.memory);
-            put_number("missing_gpus", (int64_t)error.gpus);
-        }
-        if (status == SLOTWISE_VERSION_CONFLICT) put_number("now_version", (int64_t)error.version);
-    }
-    return status;
-}
+#include "table.h"
 
 /* --- workers --------------------------------------------------------------------------------- */
 
@@ -183,6 +21,8 @@ static slotwise_worker_spec_t spec_of(const char *id) {
     s.machine = text(arg("machine"));
     s.priority = arg("priority") ? (int32_t)strtol(arg("priority"), NULL, 10) : 0;
     s.tier = (uint32_t)number("tier");
+    s.generation = number("generation");
+    s.lease = number("lease");
     if (has(arg("flags"), "requires_selector")) s.flags |= SLOTWISE_REQUIRES_SELECTOR;
     if (has(arg("flags"), "preemptable")) s.flags |= SLOTWISE_PREEMPTABLE;
     if (has(arg("flags"), "pending")) s.flags |= SLOTWISE_PENDING;
@@ -209,16 +49,8 @@ static void facts(const slotwise_worker_info_t *i) {
     put_number("held_cpu", (int64_t)i->held.cpu);
     put_number("held_memory", (int64_t)i->held.memory);
     put_number("held_gpus", (int64_t)i->held.gpus);
-}
-
-static const char *worker_name(slotwise_worker_t w, char *buffer) {
-    if (w == 0 || slotwise_worker_text(engine, w, SLOTWISE_TEXT_ID, 0, buffer, 32, NULL))
-        return "-";
-    return buffer;
-}
-
-static int compare(const void *a, const void *b) {
-    return strcmp(((const slotwise_lost_t *)a)->id, ((const slotwise_lost_t *)b)->id);
+    put_number("generation", (int64_t)i->generation);
+    put_number("lease", (int64_t)i->lease);
 }
 
 static int workers_step(const char *op) {
@@ -243,22 +75,21 @@ static int workers_step(const char *op) {
         slotwise_worker_spec_t s = spec_of(id);
         uint32_t fields = (arg("cpu") ? SLOTWISE_SET_TOTAL : 0) |
                           (arg("pool") ? SLOTWISE_SET_POOL : 0) |
-                          (arg("priority") ? SLOTWISE_SET_PRIORITY : 0);
+                          (arg("priority") ? SLOTWISE_SET_PRIORITY : 0) |
+                          (arg("generation") ? SLOTWISE_SET_GENERATION : 0) |
+                          (arg("set_aside_cpu") || arg("set_aside_memory") || arg("set_aside_gpus")
+                               ? SLOTWISE_SET_SET_ASIDE
+                               : 0);
         tell(slotwise_worker_update(engine, id, length, &s, fields, NULL));
     } else if (strcmp(op, "remove") == 0) {
         static slotwise_lost_t lost[NAMES];
         size_t count = 0;
         if (tell(slotwise_worker_remove(engine, id, length, lost, NAMES, &count))) return 1;
-        CHECK(count <= NAMES);
-        qsort(lost, count, sizeof *lost, compare);
-        if (count == 0) put("lost", "-");
-        for (size_t k = 0; k < count; k++) {
-            char name[65];
-            snprintf(name, sizeof name, "%.*s", (int)lost[k].id_length, lost[k].id);
-            append("lost", name);
-        }
+        put_lost(lost, count);
     } else if (strcmp(op, "ready") == 0) {
-        tell(slotwise_worker_ready(engine, id, length, NULL));
+        tell(arg("generation") ? slotwise_worker_ready_generation(engine, id, length,
+                                                                  number("generation"), NULL)
+                               : slotwise_worker_ready(engine, id, length, NULL));
     } else if (strcmp(op, "unready") == 0) {
         tell(slotwise_worker_unready(engine, id, length, NULL));
     } else if (strcmp(op, "cordon") == 0) {
@@ -336,6 +167,34 @@ static uint32_t policy_of(const char *name) {
     return SLOTWISE_POLICY_DEFAULT;
 }
 
+/* NULL where the step names none of it. They are valid until the next step. */
+static const slotwise_terms_t *terms_of(void) {
+    static slotwise_terms_t terms;
+    static slotwise_limit_t limits[SLOTWISE_MAX_LIMITS];
+    char buffer[LENGTH], *items[NAMES];
+    memset(&terms, 0, sizeof terms);
+    terms.size = sizeof terms;
+    if (arg("hold")) terms.flags |= SLOTWISE_HOLD;
+    terms.hold_until = number("hold");
+    terms.priority = arg("priority") ? (int32_t)strtol(arg("priority"), NULL, 10) : 0;
+    if (number("preemptable")) terms.flags |= SLOTWISE_PREEMPTABLE;
+    if (arg("account")) {
+        terms.flags |= SLOTWISE_ACCOUNT;
+        terms.account = (uint32_t)entry(accounts, &account_count, arg("account"), 0)->value;
+    }
+    terms.limits = limits;
+    terms.limit_count = split(copy(arg("limits"), buffer), ',', items, NAMES);
+    CHECK(terms.limit_count <= SLOTWISE_MAX_LIMITS);
+    for (size_t k = 0; k < terms.limit_count; k++) {
+        char *at_most = strchr(items[k], ':');
+        CHECK(at_most);
+        *at_most++ = 0;
+        limits[k].group = (uint32_t)entry(groups, &group_count, items[k], 0)->value;
+        limits[k].at_most = (uint32_t)strtoul(at_most, NULL, 10);
+    }
+    return terms.flags || terms.priority || terms.limit_count ? &terms : NULL;
+}
+
 static slotwise_request_t request_of(const char *id, size_t index) {
     slotwise_request_t r = request(id, amount("cpu", index), amount("memory", index));
     r.gpus = amount("gpus", index);
@@ -345,6 +204,7 @@ static slotwise_request_t request_of(const char *id, size_t index) {
     r.key = arg("key");
     r.key_length = r.key ? strlen(r.key) : 0;
     if (number("ahead")) r.flags |= SLOTWISE_AHEAD;
+    r.terms = terms_of();
     return r;
 }
 
@@ -357,6 +217,7 @@ static void placed_at(const char *id, const slotwise_placement_t *placed) {
     remember(id, placed->ticket);
     put("worker", worker_name(placed->worker, name));
     put_number("existing", placed->existing);
+    put_number("provisional", placed->provisional);
     put_number("version", (int64_t)placed->version);
 }
 
@@ -445,11 +306,17 @@ static void *run_racer(void *racer) {
 }
 
 static void race_step(void) {
-    char buffer[LENGTH], *ids[NAMES];
-    racer_t racers[NAMES];
-    pthread_t threads[NAMES];
-    size_t count = split(copy(must("ids"), buffer), ',', ids, NAMES);
-    int placed = 0, busy = 0;
+    static char names[LISTED][32];
+    char buffer[LENGTH], *ids[LISTED];
+    static racer_t racers[LISTED];
+    pthread_t threads[LISTED];
+    size_t count = split(copy(arg("ids"), buffer), ',', ids, LISTED);
+    int placed = 0, busy = 0, over_quota = 0;
+    for (size_t k = 0; k < number("count"); k++) {
+        CHECK(count < LISTED);
+        snprintf(names[k], sizeof names[k], "%s%zu", must("prefix"), k);
+        ids[count++] = names[k];
+    }
     CHECK(pthread_barrier_init(&start, NULL, (unsigned)count) == 0);
     for (size_t k = 0; k < count; k++) {
         racers[k].request = request_of(ids[k], k);
@@ -459,10 +326,12 @@ static void race_step(void) {
         CHECK(pthread_join(threads[k], NULL) == 0);
         placed += racers[k].status == SLOTWISE_OK;
         busy += racers[k].status == SLOTWISE_BUSY;
+        over_quota += racers[k].status == SLOTWISE_QUOTA_EXCEEDED;
     }
     CHECK(pthread_barrier_destroy(&start) == 0);
     put_number("ok", placed);
     put_number("busy", busy);
+    put_number("quota_exceeded", over_quota);
 }
 
 static void released_step(int32_t status, const slotwise_released_t *released) {
@@ -507,6 +376,8 @@ static void reservations_step(const char *op) {
         die("is no step:", op);
     }
 }
+
+#include "table_terms.h"
 
 /* --- the table ------------------------------------------------------------------------------- */
 
@@ -572,7 +443,8 @@ int main(int count, char **arguments) {
         if (strncmp(line, "case ", 5) == 0) {
             end_case();
             engine = engine_new();
-            selector_count = ticket_count = 0;
+            selector_count = ticket_count = account_count = group_count = 0;
+            plan_count = 0;
             cases++;
             continue;
         }
@@ -587,7 +459,7 @@ int main(int count, char **arguments) {
         got.count = 0;
         if (strcmp(op, "engine") == 0) {
             engine_step();
-        } else if (!workers_step(op)) {
+        } else if (!workers_step(op) && !terms_step(op)) {
             reservations_step(op);
         }
         read_fields(arrow, &expected);
