@@ -132,7 +132,7 @@ fn request(job: &Job, flags: u32, id: &str) -> slotwise_request_t {
         key: null(),
         key_length: 0,
         hash: if flags == SLOTWISE_HASH { job.hash } else { 0 },
-        reserved: 0,
+        terms: std::ptr::null(),
     }
 }
 
