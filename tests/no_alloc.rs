@@ -9,7 +9,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use common::*;
-use slotwise::{BatchMode, Constraints, Engine, Policy, Request, Ticket};
+use slotwise::{
+    BatchMode, Constraints, Engine, Limit, Policy, Quota, Request, Scope, Terms, Ticket,
+};
 
 thread_local! {
     /// How often this thread has asked for memory: tests run on threads of their own.
@@ -136,6 +138,31 @@ fn resizes() {
         e.resize_id(b"held", r(16_000, 1 + k as u64)).expect("as it is");
         assert!(e.resize(held, r(16_001, 1)).is_err());
         assert!(e.resize_id(b"nobody", r(1, 1)).is_err());
+    });
+}
+
+/// On terms of every kind, confirmed and released, with a tick now and then that ends nothing.
+#[test]
+fn reservations_on_terms() {
+    let e = cluster();
+    let account = e.account("acme").unwrap();
+    e.set_quota(account, Quota { cpu: Some(1_000), ..Quota::default() }).unwrap();
+    let group = e.spread_group("g", Scope::Worker).unwrap();
+    let limits = [Limit { group, at_most: 2 }];
+    let mut now = 0;
+    allocates_nothing(|k| {
+        let terms = Terms::new().hold_until(now + 50).account(account).limits(&limits);
+        let terms = terms.priority(1).preemptable(true);
+        let id = id(k);
+        let held = e.reserve(&Request::new(&id, r(250, 512)).terms(&terms)).unwrap();
+        e.confirm(held.ticket).unwrap();
+        e.resize(held.ticket, r(500, 512)).unwrap();
+        if k % 8 == 0 {
+            now += 1;
+            assert!(e.tick(now).unwrap().expired.is_empty());
+        }
+        e.heartbeat(b"w3", now + 1_000).unwrap();
+        e.release(held.ticket).unwrap();
     });
 }
 

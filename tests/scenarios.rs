@@ -1,7 +1,7 @@
 //! What a container platform asks of the engine: its rules and its cases, by number, each a test.
 //!
-//! What is still to come has no test here: expiry by heartbeat (the end of rule 9) and the hand-off of
-//! a pending worker's holds to another id (rule 12).
+//! The rest of rules 9 and 12 (a worker that is not heard of, holds that are handed off) and what tenants may
+//! use are in `tests/life`; all of it once more, for every language, in `tests/cases.txt`.
 
 mod common;
 

@@ -26,7 +26,8 @@ pub struct Audit {
     pub workers: usize,
     /// Live reservations counted.
     pub reservations: usize,
-    /// Workers with less free than nothing, because their totals were lowered.
+    /// Workers with less free than nothing, because their totals were lowered, or because of claims that
+    /// wait for victims to leave.
     pub over_committed: usize,
     /// Workers that other threads kept changing through every pass, so that only bounds could be
     /// checked; 0 when nothing else runs.

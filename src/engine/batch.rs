@@ -22,7 +22,8 @@ impl Engine {
     /// the request that failed says why, the others name it as their peer, also one whose id is
     /// held from before (and stays so).
     ///
-    /// No lock; no allocation once the thread has done a batch of this size.
+    /// No lock; no allocation once the thread has done a batch of this size, but for limits on groups in
+    /// an all-or-nothing one.
     pub fn reserve_batch(
         &self,
         requests: &[Request<'_>],
