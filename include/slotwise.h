@@ -60,6 +60,11 @@
  * thread, reads no clock, and never calls back into the program: what happens to reservations on
  * its own account (slotwise_lost_take, slotwise_ended_take) is asked for.
  *
+ * TERMS. A request may point to slotwise_terms_t: to be held for a time only, until it is confirmed
+ * (slotwise_confirm); to be charged to an account with a quota; to be one of a group of which there may
+ * be so many in one place; to have a rank, by which it displaces others or is displaced
+ * (slotwise_preempt). One that points to none pays nothing for it.
+ *
  * TIME is the host's: slotwise_tick tells what it is, in the host's own unit, and ends what is due.
  * Deadlines and leases are such times. A host that has none never calls it.
  *
@@ -117,7 +122,8 @@
 #define SLOTWISE_MAX_ID_LENGTH 64
 
 /**
- * Longest pool, GPU type, tenant, machine, label key, label value, account or spread group, in bytes.
+ * Longest pool, GPU type, tenant, machine, label key, label value, account or spread group, in
+ * bytes.
  */
 #define SLOTWISE_MAX_NAME_LENGTH 255
 
@@ -300,8 +306,8 @@
 #define SLOTWISE_OTHER_BATCH 46
 
 /**
- * The account is charged with as much as its quota allows, or nearly; slotwise_last_error says with
- * how much, and in which dimension.
+ * The account is charged with as much as its quota allows, or nearly; slotwise_last_error says
+ * with how much, and in which dimension.
  */
 #define SLOTWISE_QUOTA_EXCEEDED 47
 
@@ -321,7 +327,8 @@
 #define SLOTWISE_TOO_MANY_LIMITS 50
 
 /**
- * It would end before it begins: the host's clock has come to its deadline, or the end of its lease.
+ * It would end before it begins: the host's clock has come to its deadline, or the end of its
+ * lease.
  */
 #define SLOTWISE_DEADLINE_PASSED 51
 
@@ -634,8 +641,8 @@
 #define SLOTWISE_SCOPE_MACHINE 1
 
 /**
- * It is all workers with the same value of a label, as a zone. Workers without the label are out of
- * the question.
+ * It is all workers with the same value of a label, as a zone. Workers without the label are out
+ * of the question.
  */
 #define SLOTWISE_SCOPE_LABEL 2
 
@@ -730,8 +737,8 @@ typedef struct slotwise_reasons_t {
      */
     uint32_t gpus;
     /**
-     * Ready with enough of everything, but in a place where as many of the request's group are as may
-     * be, or that is none for the group.
+     * Ready with enough of everything, but in a place where as many of the request's group are as
+     * may be, or that is none for the group.
      */
     uint32_t spread;
 } slotwise_reasons_t;
@@ -762,8 +769,8 @@ typedef struct slotwise_error_t {
      */
     uint64_t given;
     /**
-     * The limit that was passed or reached. SLOTWISE_DEADLINE_PASSED, SLOTWISE_CLOCK_WENT_BACK: the
-     * time that the last tick told. SLOTWISE_OLD_GENERATION: the worker's generation.
+     * The limit that was passed or reached. SLOTWISE_DEADLINE_PASSED, SLOTWISE_CLOCK_WENT_BACK:
+     * the time that the last tick told. SLOTWISE_OLD_GENERATION: the worker's generation.
      */
     uint64_t limit;
     /**
@@ -1030,8 +1037,8 @@ typedef struct slotwise_worker_spec_t {
     uint64_t generation;
     /**
      * Ends with the first slotwise_tick at or after this time of the host's clock, unless
-     * slotwise_heartbeat puts that off; for a worker on its way, until when it is waited for. 0: it
-     * stays until it is removed. Not looked at in an update.
+     * slotwise_heartbeat puts that off; for a worker on its way, until when it is waited for. 0:
+     * it stays until it is removed. Not looked at in an update.
      */
     uint64_t lease;
 } slotwise_worker_spec_t;
@@ -1249,8 +1256,8 @@ typedef struct slotwise_limit_t {
 
 /**
  * What a request comes under beside what it needs and where it may be. All zero but the size: none
- * of it. Requests point to it, many to one if they like; nothing is written to it, and nothing of it
- * is kept.
+ * of it. Requests point to it, many to one if they like; nothing is written to it, and nothing of
+ * it is kept.
  */
 typedef struct slotwise_terms_t {
     /**
@@ -1263,8 +1270,8 @@ typedef struct slotwise_terms_t {
      */
     uint32_t flags;
     /**
-     * With SLOTWISE_HOLD: the reservation is provisional. Unless slotwise_confirm comes before, the
-     * first slotwise_tick at or after this time of the host's clock ends it, and its capacity
+     * With SLOTWISE_HOLD: the reservation is provisional. Unless slotwise_confirm comes before,
+     * the first slotwise_tick at or after this time of the host's clock ends it, and its capacity
      * returns. Otherwise 0.
      */
     uint64_t hold_until;
@@ -1348,7 +1355,8 @@ typedef struct slotwise_request_t {
      */
     uint64_t hash;
     /**
-     * What it comes under beside: a time limit, a rank, a quota, limits on its group. NULL: nothing.
+     * What it comes under beside: a time limit, a rank, a quota, limits on its group. NULL:
+     * nothing.
      */
     const struct slotwise_terms_t *terms;
 } slotwise_request_t;
@@ -2098,8 +2106,8 @@ int32_t slotwise_workers_add(slotwise_engine_t engine,
 
 /**
  * Changes a worker as one step. `fields`: SLOTWISE_SET_..., what of `spec` is to be taken over;
- * the rest of it, its id too, is not looked at. `info` (unless NULL) gets the worker as it then is.
- * A total may be lowered under what is held: nothing is taken from anybody, and nothing new is
+ * the rest of it, its id too, is not looked at. `info` (unless NULL) gets the worker as it then
+ * is. A total may be lowered under what is held: nothing is taken from anybody, and nothing new is
  * placed until enough has been released.
  *
  * Returns SLOTWISE_UNKNOWN_WORKER, SLOTWISE_NAME_LENGTH, SLOTWISE_TOO_LARGE, SLOTWISE_SET_ASIDE,
@@ -2141,8 +2149,8 @@ int32_t slotwise_worker_remove(slotwise_engine_t engine,
 
 /**
  * Tells of reservations that ended with their worker and that slotwise_worker_remove or
- * slotwise_hand_off had no room for, each once, the oldest first: writes at most `capacity` of them to `lost` and sets `*count`
- * to how many it wrote. Fewer than `capacity`: there are no more.
+ * slotwise_hand_off had no room for, each once, the oldest first: writes at most `capacity` of
+ * them to `lost` and sets `*count` to how many it wrote. Fewer than `capacity`: there are no more.
  *
  * Returns SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, SLOTWISE_COUNT, or what a
  * handle can be wrong of.
@@ -2172,8 +2180,8 @@ int32_t slotwise_worker_ready(slotwise_engine_t engine,
                               struct slotwise_worker_info_t *info);
 
 /**
- * The readiness signal of an agent of this generation of the rollout: refused if the worker is of a
- * later one by now, so that a message from before an upgrade makes nothing ready. One of a later
+ * The readiness signal of an agent of this generation of the rollout: refused if the worker is of
+ * a later one by now, so that a message from before an upgrade makes nothing ready. One of a later
  * generation counts, and is the worker's from then on. Otherwise as slotwise_worker_ready.
  *
  * Returns SLOTWISE_OLD_GENERATION (slotwise_last_error has both), SLOTWISE_UNKNOWN_WORKER,
@@ -2328,9 +2336,9 @@ int32_t slotwise_workers_list(slotwise_engine_t engine,
                               size_t *count);
 
 /**
- * The account of this name: a number that is valid for the engine's life, the same one for the same
- * name. One that there was not is opened: unlimited, and nothing is charged to it. Ask once, and
- * name it in slotwise_terms_t.
+ * The account of this name: a number that is valid for the engine's life, the same one for the
+ * same name. One that there was not is opened: unlimited, and nothing is charged to it. Ask once,
+ * and name it in slotwise_terms_t.
  *
  * Returns SLOTWISE_NAME_LENGTH, SLOTWISE_TOO_MANY_NAMES, SLOTWISE_NULL_POINTER,
  * SLOTWISE_MISALIGNED, SLOTWISE_COUNT, or what a handle can be wrong of.
@@ -2371,14 +2379,15 @@ int32_t slotwise_usage(slotwise_engine_t engine, uint32_t account, struct slotwi
 /**
  * The group of this name and scope, of which there may be so many in one place: a number that is
  * valid for the engine's life, the same one for the same name and scope. `scope`:
- * SLOTWISE_SCOPE_...; `label`: for SLOTWISE_SCOPE_LABEL the label's key, otherwise empty. Ask once,
- * and name it in slotwise_limit_t.
+ * SLOTWISE_SCOPE_...; `label`: for SLOTWISE_SCOPE_LABEL the label's key, otherwise empty. Ask
+ * once, and name it in slotwise_limit_t.
  *
  * Returns SLOTWISE_NAME_LENGTH, SLOTWISE_TOO_MANY_NAMES, SLOTWISE_UNKNOWN_VALUE,
  * SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_COUNT, or what a handle can be wrong of.
  *
  * Threads: any. Takes a lock.
- * Safety: `name` has `name_length` bytes, `label` has `label_length`; `group` points to a uint32_t.
+ * Safety: `name` has `name_length` bytes, `label` has `label_length`; `group` points to a
+ * uint32_t.
  */
 int32_t slotwise_spread_group(slotwise_engine_t engine,
                               const char *name,
@@ -2621,18 +2630,19 @@ int32_t slotwise_groups_apply(slotwise_engine_t engine,
  * host's in whatever unit it counts, say milliseconds since it started; they do not go back. The
  * library reads no clock: nothing ends before a tick says that its time has come.
  *
- * Writes what has ended to `expired`, each once, at most `capacity` entries, and sets `*count` to how
- * many have ended. Those that there was no room for are kept: slotwise_ended_take tells of them.
- * `expired` NULL and `capacity` 0: all are kept. A confirmation or a heartbeat that comes before the
- * tick counts, however late it is; one that comes after is refused. Amortised O(1) for each deadline
- * that was ever set; with workers that are due, O(most reservations there ever were). Allocates.
+ * Writes what has ended to `expired`, each once, at most `capacity` entries, and sets `*count` to
+ * how many have ended. Those that there was no room for are kept: slotwise_ended_take tells of
+ * them. `expired` NULL and `capacity` 0: all are kept. A confirmation or a heartbeat that comes
+ * before the tick counts, however late it is; one that comes after is refused. Amortised O(1) for
+ * each deadline that was ever set; with workers that are due, O(most reservations there ever
+ * were). Allocates.
  *
  * Returns SLOTWISE_CLOCK_WENT_BACK where `now` is before the last one, and nothing has changed;
- * SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, SLOTWISE_COUNT, or what a handle can
- * be wrong of.
+ * SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, SLOTWISE_COUNT, or what a handle
+ * can be wrong of.
  *
- * Threads: any; ticks take turns, by a lock, and everything else goes on. With workers that are due,
- * takes the registry's lock.
+ * Threads: any; ticks take turns, by a lock, and everything else goes on. With workers that are
+ * due, takes the registry's lock.
  * Safety: `expired` has room for `capacity` entries; `count` points to a size_t.
  */
 int32_t slotwise_tick(slotwise_engine_t engine,
@@ -2642,8 +2652,8 @@ int32_t slotwise_tick(slotwise_engine_t engine,
                       size_t *count);
 
 /**
- * Tells of what slotwise_tick has ended and had no room for, each once, the oldest first: writes at
- * most `capacity` entries to `expired` and sets `*count` to how many it wrote. Fewer than
+ * Tells of what slotwise_tick has ended and had no room for, each once, the oldest first: writes
+ * at most `capacity` entries to `expired` and sets `*count` to how many it wrote. Fewer than
  * `capacity`: there are no more.
  *
  * Returns SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, SLOTWISE_COUNT, or what a
@@ -2668,9 +2678,9 @@ int32_t slotwise_ended_take(slotwise_engine_t engine,
 int32_t slotwise_now(slotwise_engine_t engine, uint64_t *now);
 
 /**
- * Makes a provisional reservation a lasting one. One that is lasting already stays so; `existing` of
- * `placement` (unless NULL) is 1 then, and `version` is that of the reservation. O(1) but for claims
- * (slotwise_preempt), no allocation.
+ * Makes a provisional reservation a lasting one. One that is lasting already stays so; `existing`
+ * of `placement` (unless NULL) is 1 then, and `version` is that of the reservation. O(1) but for
+ * claims (slotwise_preempt), no allocation.
  *
  * Returns SLOTWISE_NOT_HELD, also where it has expired; SLOTWISE_IN_FLIGHT; SLOTWISE_WAITING for a
  * claim while reservations that it displaces have not been released (`given` of slotwise_error_t:
@@ -2700,23 +2710,23 @@ int32_t slotwise_confirm_id(slotwise_engine_t engine,
  * When a provisional reservation ends unless it is confirmed.
  *
  * Returns SLOTWISE_NOT_HELD, also where it does not end by itself: it is confirmed, or never was
- * under SLOTWISE_HOLD; SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, or what a handle can be wrong of.
+ * under SLOTWISE_HOLD; SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, or what a handle can be wrong
+ * of.
  *
  * Threads: any. No lock, no system call.
  * Safety: `deadline` points to a uint64_t.
  */
-int32_t slotwise_deadline(slotwise_engine_t engine,
-                          uint64_t ticket,
-                          uint64_t *deadline);
+int32_t slotwise_deadline(slotwise_engine_t engine, uint64_t ticket, uint64_t *deadline);
 
 /**
- * A sign of life: the worker's lease runs until then. From its first heartbeat, or the `lease` that it
- * was registered with, a worker that is not heard of in time ends with the next slotwise_tick, which
- * tells of it; one that has no lease never does. A lease may be cut short. O(1).
+ * A sign of life: the worker's lease runs until then. From its first heartbeat, or the `lease`
+ * that it was registered with, a worker that is not heard of in time ends with the next
+ * slotwise_tick, which tells of it; one that has no lease never does. A lease may be cut short.
+ * O(1).
  *
- * Returns SLOTWISE_UNKNOWN_WORKER, also once it has expired, whatever messages say (it may register
- * anew); SLOTWISE_DEADLINE_PASSED where the lease would be over already; SLOTWISE_NULL_POINTER,
- * SLOTWISE_COUNT, or what a handle can be wrong of.
+ * Returns SLOTWISE_UNKNOWN_WORKER, also once it has expired, whatever messages say (it may
+ * register anew); SLOTWISE_DEADLINE_PASSED where the lease would be over already;
+ * SLOTWISE_NULL_POINTER, SLOTWISE_COUNT, or what a handle can be wrong of.
  *
  * Threads: any. No lock, no system call.
  * Safety: `id` has `id_length` bytes.
@@ -2727,17 +2737,17 @@ int32_t slotwise_heartbeat(slotwise_engine_t engine,
                            uint64_t until);
 
 /**
- * A pending worker that was registered under the id `expected` while it was on its way is here, and
- * its id is `real`. What is held on it is held on that worker from now on, under the same ids and
- * tickets.
+ * A pending worker that was registered under the id `expected` while it was on its way is here,
+ * and its id is `real`. What is held on it is held on that worker from now on, under the same ids
+ * and tickets.
  *
  * If no worker of the real id is registered, the expected one gets that id and is the same
  * registration otherwise: pending until slotwise_worker_ready. If one is, as when the agent was
  * faster than the message that says who it is, it takes over what it has room for (unless it is
- * cordoned or draining); the expected one is removed, and what is left there ends: it is written to
- * `lost`, at most `capacity` entries, `*count` says how many there are, and slotwise_lost_take tells
- * of those that there was no room for. `handed` may be NULL. Where the real id is registered, O(most
- * reservations there ever were).
+ * cordoned or draining); the expected one is removed, and what is left there ends: it is written
+ * to `lost`, at most `capacity` entries, `*count` says how many there are, and slotwise_lost_take
+ * tells of those that there was no room for. `handed` may be NULL. Where the real id is
+ * registered, O(most reservations there ever were).
  *
  * Returns SLOTWISE_UNKNOWN_WORKER, SLOTWISE_NOT_PENDING where the expected worker is past that,
  * SLOTWISE_HAND_OFF_TO_ITSELF, SLOTWISE_ID_LENGTH, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED,
@@ -2746,7 +2756,8 @@ int32_t slotwise_heartbeat(slotwise_engine_t engine,
  * Threads: any. Takes the registry's lock. A reservation that is being taken over is
  * SLOTWISE_IN_FLIGHT to others for a moment.
  * Safety: `expected` has `expected_length` bytes, `real` has `real_length`; `handed` is NULL or
- * points to a slotwise_handed_t; `lost` has room for `capacity` entries; `count` points to a size_t.
+ * points to a slotwise_handed_t; `lost` has room for `capacity` entries; `count` points to a
+ * size_t.
  */
 int32_t slotwise_hand_off(slotwise_engine_t engine,
                           const char *expected,
@@ -2769,8 +2780,8 @@ int32_t slotwise_hand_off(slotwise_engine_t engine,
  * for others and that it has to wait for (SLOTWISE_LEAVING); `*count`: how many in all. Looks at
  * every matching worker, and at all reservations there ever were at once. Allocates.
  *
- * Returns SLOTWISE_ARRAY_TOO_SMALL where there are more than `capacity`: `*count` says how many, and
- * nothing else is written. Where no set of victims would make room: as slotwise_reserve.
+ * Returns SLOTWISE_ARRAY_TOO_SMALL where there are more than `capacity`: `*count` says how many,
+ * and nothing else is written. Where no set of victims would make room: as slotwise_reserve.
  * SLOTWISE_OVERLAP, SLOTWISE_COUNT.
  *
  * Threads: any. No lock.
@@ -2789,14 +2800,15 @@ int32_t slotwise_preemption_plan(slotwise_engine_t engine,
  * `victims`: the `count` entries that slotwise_preemption_plan wrote; of each, the ticket and the
  * flags are read. An id that is held already is answered with that reservation.
  *
- * As long as anybody has to leave, the reservation is a claim, `provisional` is 1: the host stops the
- * victims and gives each back once it really has stopped, and then slotwise_confirm makes the claim a
- * reservation like any other. Until then the victims hold what they hold, and nobody else gets what
- * they give back. A claim that is released, or that expires, gives back what it claimed. Allocates.
+ * As long as anybody has to leave, the reservation is a claim, `provisional` is 1: the host stops
+ * the victims and gives each back once it really has stopped, and then slotwise_confirm makes the
+ * claim a reservation like any other. Until then the victims hold what they hold, and nobody else
+ * gets what they give back. A claim that is released, or that expires, gives back what it claimed.
+ * Allocates.
  *
- * Returns SLOTWISE_VERSION_CONFLICT where the worker has changed since, or a victim is not what the
- * plan takes it for: make another plan. SLOTWISE_UNKNOWN_VALUE where the counts of `preemption` are
- * not those of `victims`. Otherwise as slotwise_reserve; SLOTWISE_COUNT.
+ * Returns SLOTWISE_VERSION_CONFLICT where the worker has changed since, or a victim is not what
+ * the plan takes it for: make another plan. SLOTWISE_UNKNOWN_VALUE where the counts of
+ * `preemption` are not those of `victims`. Otherwise as slotwise_reserve; SLOTWISE_COUNT.
  *
  * Threads: any. Takes a lock for a short time if anybody has to leave.
  * Safety: `request` points to a slotwise_request_t, `preemption` to a slotwise_preemption_t;

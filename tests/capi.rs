@@ -227,6 +227,78 @@ fn eight_threads_share_an_engine() {
     ok(slotwise_engine_free(engine));
 }
 
+/// Provisional reservations on an account, confirmed or not, while the clock goes on.
+fn holder(engine: slotwise_engine_t, account: u32, thread: u64) {
+    let mut random = Random(thread * 0x9e37_79b9_7f4a_7c15 + 1);
+    let refused =
+        [SLOTWISE_BUSY, SLOTWISE_CONTENDED, SLOTWISE_QUOTA_EXCEEDED, SLOTWISE_DEADLINE_PASSED];
+    for _ in 0..rounds() {
+        let mut terms: slotwise_terms_t = sized();
+        let mut wanted = request("", 1 + random.below(9));
+        (terms.flags, terms.account) = (SLOTWISE_HOLD | SLOTWISE_ACCOUNT, account);
+        wanted.terms = &terms;
+        // SAFETY: as the header asks.
+        unsafe {
+            let mut placed: slotwise_placement_t = zeroed();
+            ok(slotwise_now(engine, &mut terms.hold_until));
+            terms.hold_until += random.below(3);
+            if !one_of(slotwise_reserve(engine, &wanted, &mut placed), &refused) {
+                continue;
+            }
+            assert_eq!((placed.existing, placed.provisional), (0, 1));
+            let lost = [SLOTWISE_NOT_HELD, SLOTWISE_IN_FLIGHT];
+            let confirmed = random.below(2) == 0
+                && one_of(slotwise_confirm(engine, placed.ticket, &mut placed), &lost);
+            let released = slotwise_release(engine, placed.ticket, null_mut());
+            // What is confirmed does not end by itself.
+            assert!(one_of(released, &lost) || !confirmed);
+        }
+    }
+}
+
+#[test]
+fn the_clock_goes_on_while_others_hold_and_confirm() {
+    let (mut engine, mut account) = (0, 0);
+    let quota = slotwise_quota_t { cpu: CAPACITY * WORKERS / 2, memory: u64::MAX, gpus: 0 };
+    // SAFETY: as the header asks.
+    unsafe {
+        ok(slotwise_engine_new(null(), &mut engine));
+        ok(slotwise_account(engine, "a".as_ptr().cast(), 1, &mut account));
+        ok(slotwise_quota_set(engine, account, &quota));
+    }
+    (0..WORKERS).for_each(|n| ok(add(engine, &format!("w-{n}"))));
+    let mut told = 0;
+    let mut tick = |now: u64| {
+        // SAFETY: integers; then as the header asks.
+        unsafe {
+            let mut ended: [slotwise_expired_t; 4] = zeroed();
+            let (mut count, mut more) = (0, 4);
+            ok(slotwise_tick(engine, now, ended.as_mut_ptr(), 4, &mut count));
+            told += count as u64;
+            while more == 4 {
+                ok(slotwise_ended_take(engine, ended.as_mut_ptr(), 4, &mut more));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        (1..THREADS).for_each(|thread| drop(scope.spawn(move || holder(engine, account, thread))));
+        (1..rounds() / 4).for_each(&mut tick);
+    });
+    tick(u64::MAX);
+    let (mut audit, mut usage): (slotwise_audit_t, slotwise_usage_t) = (sized(), sized());
+    let mut stats: slotwise_stats_t = sized();
+    // SAFETY: as the header asks.
+    unsafe {
+        ok(slotwise_audit(engine, &mut audit, null_mut(), 0));
+        ok(slotwise_usage(engine, account, &mut usage));
+        ok(slotwise_stats(engine, &mut stats));
+    }
+    assert_eq!((audit.ok, audit.reservations, audit.unsettled), (1, 0, 0), "{audit:?}");
+    assert_eq!((usage.used.cpu, usage.used.memory), (0, 0));
+    assert_eq!((stats.expired, stats.placed), (told, told + stats.released));
+    ok(slotwise_engine_free(engine));
+}
+
 /// Each thread has a reference of its own; the engine is closed under all of them and goes with the
 /// last. The threads live through all rounds: ThreadSanitizer knows nothing of the lock in the
 /// standard library by which an ended thread hands on what it kept.

@@ -86,6 +86,8 @@ impl Spec {
             labels: core::ptr::null(),
             label_count: 0,
             reserved: 0,
+            generation: 0,
+            lease: 0,
         }
     }
 }
@@ -134,7 +136,7 @@ impl Ask {
             key: core::ptr::null(),
             key_length: 0,
             hash: self.hash.map_or(0, spread),
-            reserved: 0,
+            terms: core::ptr::null(),
         }
     }
 }
@@ -255,6 +257,8 @@ impl Worker {
             tier: self.tier,
             flags: self.flags,
             label_count: 0,
+            generation: 0,
+            lease: 0,
         }
     }
     /// Its place in a request's order; none: it is out of the question.
@@ -321,6 +325,7 @@ const NOWHERE: slotwise_placement_t = slotwise_placement_t {
     version: 77,
     status: -77,
     existing: 77,
+    provisional: 77,
     dimension: 77,
 };
 
@@ -342,6 +347,8 @@ impl World {
             max_batches: 8,
             policy: SLOTWISE_POLICY_DEFAULT,
             reserved: 0,
+            max_accounts: 4,
+            max_groups: 4,
         };
         let mut engine = 0;
         // SAFETY: our own structures, here and in all that follows: each pointer is to a value or
@@ -963,7 +970,8 @@ impl World {
                 worker: workers[k],
                 version: versions[k],
                 status: statuses[k],
-                existing: u16::from(existing),
+                existing: u8::from(existing),
+                provisional: 0,
                 dimension: 0,
             };
         }

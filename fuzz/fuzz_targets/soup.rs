@@ -286,8 +286,35 @@ impl<'a> Soup<'a> {
             key: if hashed { core::ptr::null() } else { key.data },
             key_length: if hashed { 0 } else { key.length },
             hash: if hashed { self.u.arbitrary()? } else { self.zero()? },
-            reserved: self.zero()?,
+            terms: if self.rarely(3)? { self.terms()? } else { core::ptr::null() },
         })
+    }
+
+    /// A time that the clock may come to, or any.
+    fn time(&mut self) -> Result<u64> {
+        if self.rarely(40)? { self.u.arbitrary() } else { Ok(self.pick(64)? as u64) }
+    }
+
+    fn terms(&mut self) -> Result<*const slotwise_terms_t> {
+        let limits = self.list(5, |s| {
+            Ok(slotwise_limit_t { group: s.number(3)?, at_most: s.pick(4)? as u32 })
+        })?;
+        let flags = self.number(8)?;
+        let set = |flag: u32| flags & flag != 0;
+        let terms = slotwise_terms_t {
+            size: self.size::<slotwise_terms_t>()?,
+            flags,
+            hold_until: if set(SLOTWISE_HOLD) { self.time()? } else { self.zero()? },
+            priority: self.u.arbitrary::<i8>()?.into(),
+            account: if set(SLOTWISE_ACCOUNT) { self.number(3)? } else { self.zero()? },
+            limit_count: self.count(limits.len())?,
+            limits: self.put(&limits)?,
+            reserved: self.zero()?,
+        };
+        let terms = self.put(&[terms])?;
+        // Results may lie over it, as over ids.
+        self.read.clear();
+        Ok(terms)
     }
 
     fn spec(&mut self) -> Result<slotwise_worker_spec_t> {
@@ -320,6 +347,8 @@ impl<'a> Soup<'a> {
             label_count: self.count(labels.len())?,
             labels: self.put(&labels)?,
             reserved: self.zero()?,
+            generation: self.pick(4)? as u64,
+            lease: if self.rarely(4)? { self.time()? } else { 0 },
         })
     }
 
@@ -375,6 +404,8 @@ impl<'a> Soup<'a> {
             max_batches: limit(self, 3, 1_048_576)?,
             policy: self.number(6)?,
             reserved: self.zero()?,
+            max_accounts: limit(self, 3, 16_777_216)?,
+            max_groups: limit(self, 3, 16_777_216)?,
         })
     }
 
@@ -534,7 +565,7 @@ impl<'a> Soup<'a> {
     fn call(&mut self) -> Result<()> {
         self.used = 8 * self.pick(16)?;
         (self.read, self.write) = (vec![], vec![]);
-        let which = self.pick(41)?;
+        let which = self.pick(56)?;
         let (engine, known) = self.handle()?;
         // Whether arrays that overlap must be refused.
         let mut apart = false;
@@ -660,7 +691,7 @@ impl<'a> Soup<'a> {
             13 => {
                 let (id, spec) = (self.text()?, [self.spec()?]);
                 let spec = self.put(&spec)?;
-                let fields = self.number(2048)?;
+                let fields = self.number(4096)?;
                 let to = self.sized_out()?;
                 go!(slotwise_worker_update(engine, id.data, id.length, spec, fields, to))
             }
@@ -801,11 +832,126 @@ impl<'a> Soup<'a> {
                 let (workers, reservations) = (self.out(1)?, self.out(1)?);
                 go!(slotwise_counts(engine, workers, reservations))
             }
-            _ => {
+            40 => {
                 apart = true;
                 let capacity = self.pick(3)?;
                 let (to, room) = (self.sized_out()?, self.out(capacity)?);
                 go!(slotwise_audit(engine, to, room, capacity))
+            }
+            41 => {
+                let (name, to) = (self.text()?, self.out(1)?);
+                go!(slotwise_account(engine, name.data, name.length, to))
+            }
+            42 => {
+                let (account, r) = (self.number(3)?, self.resources()?);
+                let quota = [slotwise_quota_t { cpu: r.cpu * 3, memory: u64::MAX, gpus: r.gpus }];
+                let quota = self.put(&quota)?;
+                go!(slotwise_quota_set(engine, account, quota))
+            }
+            43 => {
+                let (account, to) = (self.number(3)?, self.sized_out()?);
+                go!(slotwise_usage(engine, account, to))
+            }
+            44 => {
+                let (name, scope, to) = (self.text()?, self.number(3)?, self.out(1)?);
+                let label =
+                    if scope == SLOTWISE_SCOPE_LABEL { self.text()? } else { self.attribute()? };
+                let (n, l) = (name, label);
+                go!(slotwise_spread_group(engine, n.data, n.length, scope, l.data, l.length, to))
+            }
+            45 => {
+                let (group, worker, to) = (self.number(3)?, self.worker()?, self.out(1)?);
+                go!(slotwise_spread_count(engine, group, worker, to))
+            }
+            46 | 47 => {
+                apart = true;
+                let (now, capacity) = (self.time()?, self.pick(4)?);
+                let (to, count) = (self.out(capacity)?, self.out(1)?);
+                go!(slotwise_tick(engine, now, to, capacity, count))
+            }
+            48 => {
+                apart = true;
+                let capacity = self.pick(4)?;
+                let (to, count) = (self.out(capacity)?, self.out(1)?);
+                go!(slotwise_ended_take(engine, to, capacity, count))
+            }
+            49 => {
+                let to = self.out(1)?;
+                go!(slotwise_now(engine, to))
+            }
+            50 => {
+                let (ticket, to) = (self.ticket()?, self.out(1)?);
+                go!(slotwise_deadline(engine, ticket, to))
+            }
+            51 => {
+                let (ticket, to) = (self.ticket()?, self.out(1)?);
+                go!(slotwise_confirm(engine, ticket, to))
+            }
+            52 => {
+                let (id, to) = (self.text()?, self.out(1)?);
+                go!(slotwise_confirm_id(engine, id.data, id.length, to))
+            }
+            53 => {
+                let (id, time) = (self.text()?, self.time()?);
+                if self.rarely(2)? {
+                    go!(slotwise_heartbeat(engine, id.data, id.length, time))
+                } else {
+                    let to = self.sized_out()?;
+                    go!(slotwise_worker_ready_generation(engine, id.data, id.length, time, to))
+                }
+            }
+            54 => {
+                apart = true;
+                let (from, to, capacity) = (self.text()?, self.text()?, self.pick(3)?);
+                let (handed, lost, count) = (self.out(1)?, self.out(capacity)?, self.out(1)?);
+                go!(slotwise_hand_off(
+                    engine,
+                    from.data,
+                    from.length,
+                    to.data,
+                    to.length,
+                    handed,
+                    lost,
+                    capacity,
+                    count
+                ))
+            }
+            _ => {
+                let request = [self.request(false)?];
+                let from = self.put(&request)?;
+                if self.rarely(2)? {
+                    apart = true;
+                    let capacity = self.pick(3)?;
+                    let (plan, to) = (self.sized_out()?, self.out(capacity)?);
+                    let count = self.out(1)?;
+                    go!(slotwise_preemption_plan(engine, from, plan, to, capacity, count))
+                } else {
+                    let victims = self.list(3, |s| {
+                        Ok(slotwise_victim_t {
+                            ticket: s.ticket()?,
+                            amount: s.resources()?,
+                            priority: 0,
+                            flags: s.number(2)?,
+                            id_length: s.zero()?,
+                            reserved: s.zero()?,
+                            id: [0; 64],
+                        })
+                    })?;
+                    let leaving = victims.iter().filter(|v| v.flags == SLOTWISE_LEAVING).count();
+                    let plan = slotwise_preemption_t {
+                        size: self.size::<slotwise_preemption_t>()?,
+                        reserved: self.zero()?,
+                        worker: self.worker()?,
+                        version: self.pick(24)? as u64,
+                        victim_count: (victims.len() - leaving) as u64,
+                        leaving_count: leaving as u64,
+                    };
+                    let (plan, count) = (self.put(&[plan])?, self.count(victims.len())?);
+                    let (victims, to) = (self.put(&victims)?, self.out(1)?);
+                    let status = go!(slotwise_preempt(engine, from, plan, victims, count, to));
+                    self.placed(status, to);
+                    status
+                }
             }
         };
         self.judge(status, &before, Some(known), apart)
@@ -885,7 +1031,9 @@ impl<'a> Soup<'a> {
         if before == self.arena {
             return Ok(());
         }
-        assert_eq!(status, SLOTWISE_OK, "a call that failed wrote something");
+        // One failure says how much room it wants.
+        let may_write = [SLOTWISE_OK, SLOTWISE_ARRAY_TOO_SMALL].contains(&status);
+        assert!(may_write, "a call that failed wrote something: {status}");
         let at = |words: &[u64], k: usize| words[k / 8].to_ne_bytes()[k % 8];
         for k in 0..ARENA {
             let changed = before[k / 8] != self.arena[k / 8] && at(before, k) != at(&self.arena, k);
@@ -944,6 +1092,8 @@ fuzz_target!(|data: &[u8]| {
         max_batches: 3,
         policy: SLOTWISE_POLICY_DEFAULT,
         reserved: 0,
+        max_accounts: 3,
+        max_groups: 3,
     };
     let mut engine = 0;
     // SAFETY: our own structures.

@@ -72,13 +72,13 @@ impl From<Usage> for slotwise_usage_t {
 pub const SLOTWISE_SCOPE_WORKER: u32 = 0;
 /// It is a machine; a worker that names none is one of its own.
 pub const SLOTWISE_SCOPE_MACHINE: u32 = 1;
-/// It is all workers with the same value of a label, as a zone. Workers without the label are out of
-/// the question.
+/// It is all workers with the same value of a label, as a zone. Workers without the label are out
+/// of the question.
 pub const SLOTWISE_SCOPE_LABEL: u32 = 2;
 
-/// The account of this name: a number that is valid for the engine's life, the same one for the same
-/// name. One that there was not is opened: unlimited, and nothing is charged to it. Ask once, and
-/// name it in slotwise_terms_t.
+/// The account of this name: a number that is valid for the engine's life, the same one for the
+/// same name. One that there was not is opened: unlimited, and nothing is charged to it. Ask once,
+/// and name it in slotwise_terms_t.
 ///
 /// Returns SLOTWISE_NAME_LENGTH, SLOTWISE_TOO_MANY_NAMES, SLOTWISE_NULL_POINTER,
 /// SLOTWISE_MISALIGNED, SLOTWISE_COUNT, or what a handle can be wrong of.
@@ -149,14 +149,15 @@ pub unsafe extern "C" fn slotwise_usage(
 
 /// The group of this name and scope, of which there may be so many in one place: a number that is
 /// valid for the engine's life, the same one for the same name and scope. `scope`:
-/// SLOTWISE_SCOPE_...; `label`: for SLOTWISE_SCOPE_LABEL the label's key, otherwise empty. Ask once,
-/// and name it in slotwise_limit_t.
+/// SLOTWISE_SCOPE_...; `label`: for SLOTWISE_SCOPE_LABEL the label's key, otherwise empty. Ask
+/// once, and name it in slotwise_limit_t.
 ///
 /// Returns SLOTWISE_NAME_LENGTH, SLOTWISE_TOO_MANY_NAMES, SLOTWISE_UNKNOWN_VALUE,
 /// SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_COUNT, or what a handle can be wrong of.
 ///
 /// Threads: any. Takes a lock.
-/// Safety: `name` has `name_length` bytes, `label` has `label_length`; `group` points to a uint32_t.
+/// Safety: `name` has `name_length` bytes, `label` has `label_length`; `group` points to a
+/// uint32_t.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slotwise_spread_group(
     engine: slotwise_engine_t,

@@ -89,18 +89,19 @@ impl slotwise_expired_t {
 /// host's in whatever unit it counts, say milliseconds since it started; they do not go back. The
 /// library reads no clock: nothing ends before a tick says that its time has come.
 ///
-/// Writes what has ended to `expired`, each once, at most `capacity` entries, and sets `*count` to how
-/// many have ended. Those that there was no room for are kept: slotwise_ended_take tells of them.
-/// `expired` NULL and `capacity` 0: all are kept. A confirmation or a heartbeat that comes before the
-/// tick counts, however late it is; one that comes after is refused. Amortised O(1) for each deadline
-/// that was ever set; with workers that are due, O(most reservations there ever were). Allocates.
+/// Writes what has ended to `expired`, each once, at most `capacity` entries, and sets `*count` to
+/// how many have ended. Those that there was no room for are kept: slotwise_ended_take tells of
+/// them. `expired` NULL and `capacity` 0: all are kept. A confirmation or a heartbeat that comes
+/// before the tick counts, however late it is; one that comes after is refused. Amortised O(1) for
+/// each deadline that was ever set; with workers that are due, O(most reservations there ever
+/// were). Allocates.
 ///
 /// Returns SLOTWISE_CLOCK_WENT_BACK where `now` is before the last one, and nothing has changed;
-/// SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, SLOTWISE_COUNT, or what a handle can
-/// be wrong of.
+/// SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, SLOTWISE_COUNT, or what a handle
+/// can be wrong of.
 ///
-/// Threads: any; ticks take turns, by a lock, and everything else goes on. With workers that are due,
-/// takes the registry's lock.
+/// Threads: any; ticks take turns, by a lock, and everything else goes on. With workers that are
+/// due, takes the registry's lock.
 /// Safety: `expired` has room for `capacity` entries; `count` points to a size_t.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slotwise_tick(
@@ -125,8 +126,8 @@ pub unsafe extern "C" fn slotwise_tick(
     })
 }
 
-/// Tells of what slotwise_tick has ended and had no room for, each once, the oldest first: writes at
-/// most `capacity` entries to `expired` and sets `*count` to how many it wrote. Fewer than
+/// Tells of what slotwise_tick has ended and had no room for, each once, the oldest first: writes
+/// at most `capacity` entries to `expired` and sets `*count` to how many it wrote. Fewer than
 /// `capacity`: there are no more.
 ///
 /// Returns SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, SLOTWISE_COUNT, or what a
@@ -170,9 +171,9 @@ pub unsafe extern "C" fn slotwise_now(engine: slotwise_engine_t, now: *mut u64) 
     })
 }
 
-/// Makes a provisional reservation a lasting one. One that is lasting already stays so; `existing` of
-/// `placement` (unless NULL) is 1 then, and `version` is that of the reservation. O(1) but for claims
-/// (slotwise_preempt), no allocation.
+/// Makes a provisional reservation a lasting one. One that is lasting already stays so; `existing`
+/// of `placement` (unless NULL) is 1 then, and `version` is that of the reservation. O(1) but for
+/// claims (slotwise_preempt), no allocation.
 ///
 /// Returns SLOTWISE_NOT_HELD, also where it has expired; SLOTWISE_IN_FLIGHT; SLOTWISE_WAITING for a
 /// claim while reservations that it displaces have not been released (`given` of slotwise_error_t:
@@ -232,7 +233,8 @@ unsafe fn confirm(
 /// When a provisional reservation ends unless it is confirmed.
 ///
 /// Returns SLOTWISE_NOT_HELD, also where it does not end by itself: it is confirmed, or never was
-/// under SLOTWISE_HOLD; SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, or what a handle can be wrong of.
+/// under SLOTWISE_HOLD; SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, or what a handle can be wrong
+/// of.
 ///
 /// Threads: any. No lock, no system call.
 /// Safety: `deadline` points to a uint64_t.
@@ -252,13 +254,14 @@ pub unsafe extern "C" fn slotwise_deadline(
     })
 }
 
-/// A sign of life: the worker's lease runs until then. From its first heartbeat, or the `lease` that it
-/// was registered with, a worker that is not heard of in time ends with the next slotwise_tick, which
-/// tells of it; one that has no lease never does. A lease may be cut short. O(1).
+/// A sign of life: the worker's lease runs until then. From its first heartbeat, or the `lease`
+/// that it was registered with, a worker that is not heard of in time ends with the next
+/// slotwise_tick, which tells of it; one that has no lease never does. A lease may be cut short.
+/// O(1).
 ///
-/// Returns SLOTWISE_UNKNOWN_WORKER, also once it has expired, whatever messages say (it may register
-/// anew); SLOTWISE_DEADLINE_PASSED where the lease would be over already; SLOTWISE_NULL_POINTER,
-/// SLOTWISE_COUNT, or what a handle can be wrong of.
+/// Returns SLOTWISE_UNKNOWN_WORKER, also once it has expired, whatever messages say (it may
+/// register anew); SLOTWISE_DEADLINE_PASSED where the lease would be over already;
+/// SLOTWISE_NULL_POINTER, SLOTWISE_COUNT, or what a handle can be wrong of.
 ///
 /// Threads: any. No lock, no system call.
 /// Safety: `id` has `id_length` bytes.

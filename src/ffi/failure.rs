@@ -48,8 +48,8 @@ pub struct slotwise_reasons_t {
     pub memory: u32,
     /// Ready with enough CPU and memory, but short of GPUs.
     pub gpus: u32,
-    /// Ready with enough of everything, but in a place where as many of the request's group are as may
-    /// be, or that is none for the group.
+    /// Ready with enough of everything, but in a place where as many of the request's group are as
+    /// may be, or that is none for the group.
     pub spread: u32,
 }
 
@@ -81,8 +81,8 @@ pub struct slotwise_error_t {
     /// What was given, where it is out of a range; a length in bytes, or a number of entries.
     /// SLOTWISE_QUOTA_EXCEEDED: what is in use. SLOTWISE_WAITING: how many have not left.
     pub given: u64,
-    /// The limit that was passed or reached. SLOTWISE_DEADLINE_PASSED, SLOTWISE_CLOCK_WENT_BACK: the
-    /// time that the last tick told. SLOTWISE_OLD_GENERATION: the worker's generation.
+    /// The limit that was passed or reached. SLOTWISE_DEADLINE_PASSED, SLOTWISE_CLOCK_WENT_BACK:
+    /// the time that the last tick told. SLOTWISE_OLD_GENERATION: the worker's generation.
     pub limit: u64,
     /// The place in an array of the entry that is to blame.
     pub index: u64,

@@ -19,17 +19,17 @@ pub struct slotwise_handed_t {
     pub moved: u64,
 }
 
-/// A pending worker that was registered under the id `expected` while it was on its way is here, and
-/// its id is `real`. What is held on it is held on that worker from now on, under the same ids and
-/// tickets.
+/// A pending worker that was registered under the id `expected` while it was on its way is here,
+/// and its id is `real`. What is held on it is held on that worker from now on, under the same ids
+/// and tickets.
 ///
 /// If no worker of the real id is registered, the expected one gets that id and is the same
 /// registration otherwise: pending until slotwise_worker_ready. If one is, as when the agent was
 /// faster than the message that says who it is, it takes over what it has room for (unless it is
-/// cordoned or draining); the expected one is removed, and what is left there ends: it is written to
-/// `lost`, at most `capacity` entries, `*count` says how many there are, and slotwise_lost_take tells
-/// of those that there was no room for. `handed` may be NULL. Where the real id is registered, O(most
-/// reservations there ever were).
+/// cordoned or draining); the expected one is removed, and what is left there ends: it is written
+/// to `lost`, at most `capacity` entries, `*count` says how many there are, and slotwise_lost_take
+/// tells of those that there was no room for. `handed` may be NULL. Where the real id is
+/// registered, O(most reservations there ever were).
 ///
 /// Returns SLOTWISE_UNKNOWN_WORKER, SLOTWISE_NOT_PENDING where the expected worker is past that,
 /// SLOTWISE_HAND_OFF_TO_ITSELF, SLOTWISE_ID_LENGTH, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED,
@@ -38,7 +38,8 @@ pub struct slotwise_handed_t {
 /// Threads: any. Takes the registry's lock. A reservation that is being taken over is
 /// SLOTWISE_IN_FLIGHT to others for a moment.
 /// Safety: `expected` has `expected_length` bytes, `real` has `real_length`; `handed` is NULL or
-/// points to a slotwise_handed_t; `lost` has room for `capacity` entries; `count` points to a size_t.
+/// points to a slotwise_handed_t; `lost` has room for `capacity` entries; `count` points to a
+/// size_t.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slotwise_hand_off(
     engine: slotwise_engine_t,

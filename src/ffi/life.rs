@@ -121,8 +121,8 @@ pub unsafe extern "C" fn slotwise_worker_remove(
 }
 
 /// Tells of reservations that ended with their worker and that slotwise_worker_remove or
-/// slotwise_hand_off had no room for, each once, the oldest first: writes at most `capacity` of them to `lost` and sets `*count`
-/// to how many it wrote. Fewer than `capacity`: there are no more.
+/// slotwise_hand_off had no room for, each once, the oldest first: writes at most `capacity` of
+/// them to `lost` and sets `*count` to how many it wrote. Fewer than `capacity`: there are no more.
 ///
 /// Returns SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, SLOTWISE_COUNT, or what a
 /// handle can be wrong of.
@@ -169,8 +169,8 @@ pub unsafe extern "C" fn slotwise_worker_ready(
     unsafe { with_id(engine, id, id_length, info, |engine, id| Ok(engine.ready(id)?)) }
 }
 
-/// The readiness signal of an agent of this generation of the rollout: refused if the worker is of a
-/// later one by now, so that a message from before an upgrade makes nothing ready. One of a later
+/// The readiness signal of an agent of this generation of the rollout: refused if the worker is of
+/// a later one by now, so that a message from before an upgrade makes nothing ready. One of a later
 /// generation counts, and is the worker's from then on. Otherwise as slotwise_worker_ready.
 ///
 /// Returns SLOTWISE_OLD_GENERATION (slotwise_last_error has both), SLOTWISE_UNKNOWN_WORKER,

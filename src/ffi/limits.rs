@@ -8,7 +8,8 @@ pub const SLOTWISE_MAX_ENGINES: u32 = 4096;
 pub const SLOTWISE_MAX_COUNT: u64 = 16_777_216;
 /// Longest id of a request, worker or batch, in bytes.
 pub const SLOTWISE_MAX_ID_LENGTH: u32 = 64;
-/// Longest pool, GPU type, tenant, machine, label key, label value, account or spread group, in bytes.
+/// Longest pool, GPU type, tenant, machine, label key, label value, account or spread group, in
+/// bytes.
 pub const SLOTWISE_MAX_NAME_LENGTH: u32 = 255;
 /// Most spread groups that one request can be a member of.
 pub const SLOTWISE_MAX_LIMITS: u32 = 4;

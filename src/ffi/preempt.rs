@@ -124,8 +124,8 @@ impl slotwise_preemption_t {
 /// for others and that it has to wait for (SLOTWISE_LEAVING); `*count`: how many in all. Looks at
 /// every matching worker, and at all reservations there ever were at once. Allocates.
 ///
-/// Returns SLOTWISE_ARRAY_TOO_SMALL where there are more than `capacity`: `*count` says how many, and
-/// nothing else is written. Where no set of victims would make room: as slotwise_reserve.
+/// Returns SLOTWISE_ARRAY_TOO_SMALL where there are more than `capacity`: `*count` says how many,
+/// and nothing else is written. Where no set of victims would make room: as slotwise_reserve.
 /// SLOTWISE_OVERLAP, SLOTWISE_COUNT.
 ///
 /// Threads: any. No lock.
@@ -183,14 +183,15 @@ pub unsafe extern "C" fn slotwise_preemption_plan(
 /// `victims`: the `count` entries that slotwise_preemption_plan wrote; of each, the ticket and the
 /// flags are read. An id that is held already is answered with that reservation.
 ///
-/// As long as anybody has to leave, the reservation is a claim, `provisional` is 1: the host stops the
-/// victims and gives each back once it really has stopped, and then slotwise_confirm makes the claim a
-/// reservation like any other. Until then the victims hold what they hold, and nobody else gets what
-/// they give back. A claim that is released, or that expires, gives back what it claimed. Allocates.
+/// As long as anybody has to leave, the reservation is a claim, `provisional` is 1: the host stops
+/// the victims and gives each back once it really has stopped, and then slotwise_confirm makes the
+/// claim a reservation like any other. Until then the victims hold what they hold, and nobody else
+/// gets what they give back. A claim that is released, or that expires, gives back what it claimed.
+/// Allocates.
 ///
-/// Returns SLOTWISE_VERSION_CONFLICT where the worker has changed since, or a victim is not what the
-/// plan takes it for: make another plan. SLOTWISE_UNKNOWN_VALUE where the counts of `preemption` are
-/// not those of `victims`. Otherwise as slotwise_reserve; SLOTWISE_COUNT.
+/// Returns SLOTWISE_VERSION_CONFLICT where the worker has changed since, or a victim is not what
+/// the plan takes it for: make another plan. SLOTWISE_UNKNOWN_VALUE where the counts of
+/// `preemption` are not those of `victims`. Otherwise as slotwise_reserve; SLOTWISE_COUNT.
 ///
 /// Threads: any. Takes a lock for a short time if anybody has to leave.
 /// Safety: `request` points to a slotwise_request_t, `preemption` to a slotwise_preemption_t;

@@ -50,7 +50,8 @@ pub struct slotwise_request_t {
     /// With SLOTWISE_HASH: a hash of the host, used as it is; its bits should be well mixed.
     /// Otherwise 0.
     pub hash: u64,
-    /// What it comes under beside: a time limit, a rank, a quota, limits on its group. NULL: nothing.
+    /// What it comes under beside: a time limit, a rank, a quota, limits on its group. NULL:
+    /// nothing.
     pub terms: *const slotwise_terms_t,
 }
 

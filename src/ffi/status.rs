@@ -75,8 +75,8 @@ pub const SLOTWISE_STATE: i32 = 44;
 pub const SLOTWISE_LOST: i32 = 45;
 /// The batch id is that of a batch with another number of requests.
 pub const SLOTWISE_OTHER_BATCH: i32 = 46;
-/// The account is charged with as much as its quota allows, or nearly; slotwise_last_error says with
-/// how much, and in which dimension.
+/// The account is charged with as much as its quota allows, or nearly; slotwise_last_error says
+/// with how much, and in which dimension.
 pub const SLOTWISE_QUOTA_EXCEEDED: i32 = 47;
 /// The account is not one of this engine's.
 pub const SLOTWISE_UNKNOWN_ACCOUNT: i32 = 48;
@@ -84,7 +84,8 @@ pub const SLOTWISE_UNKNOWN_ACCOUNT: i32 = 48;
 pub const SLOTWISE_UNKNOWN_GROUP: i32 = 49;
 /// More limits than a request can have (SLOTWISE_MAX_LIMITS).
 pub const SLOTWISE_TOO_MANY_LIMITS: i32 = 50;
-/// It would end before it begins: the host's clock has come to its deadline, or the end of its lease.
+/// It would end before it begins: the host's clock has come to its deadline, or the end of its
+/// lease.
 pub const SLOTWISE_DEADLINE_PASSED: i32 = 51;
 /// It is promised what others hold who have not left yet: release them once they have stopped.
 pub const SLOTWISE_WAITING: i32 = 52;

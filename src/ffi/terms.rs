@@ -34,8 +34,8 @@ const _: () = assert!(
 );
 
 /// What a request comes under beside what it needs and where it may be. All zero but the size: none
-/// of it. Requests point to it, many to one if they like; nothing is written to it, and nothing of it
-/// is kept.
+/// of it. Requests point to it, many to one if they like; nothing is written to it, and nothing of
+/// it is kept.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct slotwise_terms_t {
@@ -44,8 +44,8 @@ pub struct slotwise_terms_t {
     /// SLOTWISE_HOLD, SLOTWISE_PREEMPTABLE (a request of higher priority may displace it),
     /// SLOTWISE_ACCOUNT, or several.
     pub flags: u32,
-    /// With SLOTWISE_HOLD: the reservation is provisional. Unless slotwise_confirm comes before, the
-    /// first slotwise_tick at or after this time of the host's clock ends it, and its capacity
+    /// With SLOTWISE_HOLD: the reservation is provisional. Unless slotwise_confirm comes before,
+    /// the first slotwise_tick at or after this time of the host's clock ends it, and its capacity
     /// returns. Otherwise 0.
     pub hold_until: u64,
     /// Its rank in a preemption: higher may displace lower.

@@ -141,8 +141,8 @@ pub struct slotwise_worker_spec_t {
     /// pending then until slotwise_worker_ready_generation of that generation.
     pub generation: u64,
     /// Ends with the first slotwise_tick at or after this time of the host's clock, unless
-    /// slotwise_heartbeat puts that off; for a worker on its way, until when it is waited for. 0: it
-    /// stays until it is removed. Not looked at in an update.
+    /// slotwise_heartbeat puts that off; for a worker on its way, until when it is waited for. 0:
+    /// it stays until it is removed. Not looked at in an update.
     pub lease: u64,
 }
 
@@ -492,8 +492,8 @@ pub(super) unsafe fn with_id(
 }
 
 /// Changes a worker as one step. `fields`: SLOTWISE_SET_..., what of `spec` is to be taken over;
-/// the rest of it, its id too, is not looked at. `info` (unless NULL) gets the worker as it then is.
-/// A total may be lowered under what is held: nothing is taken from anybody, and nothing new is
+/// the rest of it, its id too, is not looked at. `info` (unless NULL) gets the worker as it then
+/// is. A total may be lowered under what is held: nothing is taken from anybody, and nothing new is
 /// placed until enough has been released.
 ///
 /// Returns SLOTWISE_UNKNOWN_WORKER, SLOTWISE_NAME_LENGTH, SLOTWISE_TOO_LARGE, SLOTWISE_SET_ASIDE,
