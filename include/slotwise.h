@@ -99,6 +99,9 @@
 #define SLOTWISE_UNLIMITED UINT64_MAX
 /* The index of a worker's slot, from 0. */
 #define SLOTWISE_WORKER_INDEX(worker) ((uint32_t)((worker) & UINT32_C(0xffffffff)))
+/* Of a worker that slotwise_dry_run_with answers with: its place in `added` plus one, or 0 where it is
+   a registered one. */
+#define SLOTWISE_WORKER_ADDED(worker) ((worker) >> 32 ? UINT32_C(0) : (uint32_t)(worker))
 
 
 /**
@@ -434,6 +437,23 @@
 #define SLOTWISE_GPUS 3
 
 /**
+ * Nobody has looked: the engine does not count reasons, or the request names its worker.
+ */
+#define SLOTWISE_OUTLOOK_UNKNOWN 0
+
+/**
+ * A pending worker that the request may use has room for it now: wait until it is ready, or hold
+ * the capacity there at once with SLOTWISE_AHEAD.
+ */
+#define SLOTWISE_OUTLOOK_WAIT 1
+
+/**
+ * No worker that is on its way will take it: to start one, make room or change the request is all
+ * that helps.
+ */
+#define SLOTWISE_OUTLOOK_START 2
+
+/**
  * The engine's own policy, where a request names none. In a configuration: affinity.
  */
 #define SLOTWISE_POLICY_DEFAULT 0
@@ -677,6 +697,71 @@
 #define SLOTWISE_ALL_OR_NOTHING 1
 
 /**
+ * It takes the request.
+ */
+#define SLOTWISE_REASON_FITS 0
+
+/**
+ * It does not match; `detail` is the rule, SLOTWISE_MISMATCH_....
+ */
+#define SLOTWISE_REASON_MISMATCH 1
+
+/**
+ * It takes nothing of the kind in its state; `detail` is the state, SLOTWISE_STATE_....
+ */
+#define SLOTWISE_REASON_STATE 2
+
+/**
+ * Not enough is free; `missing` is how much more would have to be.
+ */
+#define SLOTWISE_REASON_SHORT 3
+
+/**
+ * It could not hold the request when empty; `missing` is by how much its capacity is too small.
+ */
+#define SLOTWISE_REASON_TOO_SMALL 4
+
+/**
+ * As many of a group of the request's are in its place as may be, or it is in none.
+ */
+#define SLOTWISE_REASON_SPREAD 5
+
+/**
+ * The request names another machine.
+ */
+#define SLOTWISE_MISMATCH_MACHINE 1
+
+/**
+ * The worker serves another tenant alone.
+ */
+#define SLOTWISE_MISMATCH_TENANT 2
+
+/**
+ * It is in another pool, or serves only requests that name its own.
+ */
+#define SLOTWISE_MISMATCH_POOL 3
+
+/**
+ * A label is missing or has another value.
+ */
+#define SLOTWISE_MISMATCH_LABELS 4
+
+/**
+ * GPUs on one side only.
+ */
+#define SLOTWISE_MISMATCH_GPU_SEPARATION 5
+
+/**
+ * Its GPUs are of another type.
+ */
+#define SLOTWISE_MISMATCH_GPU_TYPE 6
+
+/**
+ * It is preemptable and the request does not accept that.
+ */
+#define SLOTWISE_MISMATCH_PREEMPTABLE 7
+
+/**
  * Hold `need` under `id` (empty: anonymous).
  */
 #define SLOTWISE_STEP_RESERVE 1
@@ -797,6 +882,15 @@ typedef struct slotwise_error_t {
      * SLOTWISE_BUSY, SLOTWISE_NEVER: why workers were out of the question.
      */
     struct slotwise_reasons_t reasons;
+    /**
+     * SLOTWISE_BUSY, SLOTWISE_NEVER: whether something is on its way that will take it, as
+     * SLOTWISE_OUTLOOK_....
+     */
+    uint32_t outlook;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } slotwise_error_t;
 
 /**
@@ -844,6 +938,12 @@ typedef struct slotwise_config_t {
      * Most spread groups: 1 to 16,777,216. Default 65,536.
      */
     uint64_t max_groups;
+    /**
+     * How many refused requests are kept for slotwise_unmet_demand: up to 1,048,576, and 0 for none;
+     * above 8, rounded down to a multiple of 8. The room for them, 128 bytes each, is taken when the
+     * first request is refused. Default 4,096.
+     */
+    uint64_t max_unmet;
 } slotwise_config_t;
 
 /**
@@ -1604,6 +1704,219 @@ typedef struct slotwise_columns_t {
      */
     uint64_t reserved;
 } slotwise_columns_t;
+
+/**
+ * What is supposed to have happened before. All zero but the size: nothing.
+ */
+typedef struct slotwise_supposition_t {
+    /**
+     * sizeof(slotwise_supposition_t).
+     */
+    uint32_t size;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * Tickets of reservations that are given back. One that is not held credits nothing; named
+     * twice, it credits once.
+     */
+    const uint64_t *credited;
+    /**
+     * How many.
+     */
+    size_t credited_count;
+    /**
+     * Workers that are removed, and what they hold with them. One that is not registered, or not
+     * any more, is passed by.
+     */
+    const slotwise_worker_t *without;
+    /**
+     * How many.
+     */
+    size_t without_count;
+    /**
+     * Workers that are registered, in this order, after all that are; ready, or pending with
+     * SLOTWISE_PENDING.
+     */
+    const struct slotwise_worker_spec_t *added;
+    /**
+     * How many.
+     */
+    size_t added_count;
+    /**
+     * Bytes from one of them to the next, a multiple of 8; 0: side by side.
+     */
+    size_t added_stride;
+} slotwise_supposition_t;
+
+/**
+ * How many workers do not match a request, by the first rule that keeps them from it.
+ */
+typedef struct slotwise_mismatches_t {
+    /**
+     * SLOTWISE_MISMATCH_MACHINE.
+     */
+    uint32_t machine;
+    /**
+     * SLOTWISE_MISMATCH_TENANT.
+     */
+    uint32_t tenant;
+    /**
+     * SLOTWISE_MISMATCH_POOL.
+     */
+    uint32_t pool;
+    /**
+     * SLOTWISE_MISMATCH_LABELS.
+     */
+    uint32_t labels;
+    /**
+     * SLOTWISE_MISMATCH_GPU_SEPARATION.
+     */
+    uint32_t gpu_separation;
+    /**
+     * SLOTWISE_MISMATCH_GPU_TYPE.
+     */
+    uint32_t gpu_type;
+    /**
+     * SLOTWISE_MISMATCH_PREEMPTABLE.
+     */
+    uint32_t preemptable;
+} slotwise_mismatches_t;
+
+/**
+ * Where least would have to be freed.
+ */
+typedef struct slotwise_near_miss_t {
+    /**
+     * The worker; 0 where there is none.
+     */
+    slotwise_worker_t worker;
+    /**
+     * Its version when it was looked at.
+     */
+    uint64_t version;
+    /**
+     * What would have to be freed there for the request to fit.
+     */
+    struct slotwise_resources_t missing;
+} slotwise_near_miss_t;
+
+/**
+ * What slotwise_reserve would say of a request, and why.
+ */
+typedef struct slotwise_explanation_t {
+    /**
+     * sizeof(slotwise_explanation_t), set by the caller.
+     */
+    uint32_t size;
+    /**
+     * SLOTWISE_OK: it would be placed, or its id is held; SLOTWISE_BUSY or SLOTWISE_NEVER.
+     */
+    int32_t status;
+    /**
+     * SLOTWISE_OK: where it fits, or is held; otherwise 0.
+     */
+    slotwise_worker_t worker;
+    /**
+     * The version at which that worker was looked at.
+     */
+    uint64_t version;
+    /**
+     * The reservation that its id holds; 0: none.
+     */
+    uint64_t ticket;
+    /**
+     * SLOTWISE_BUSY: the dimension that most ready workers are short of. SLOTWISE_NEVER: the one in
+     * which no matching worker is large enough, where one alone is to blame. SLOTWISE_NO_DIMENSION
+     * where the lack is of matching or ready workers.
+     */
+    uint32_t dimension;
+    /**
+     * SLOTWISE_BUSY, SLOTWISE_NEVER: whether something is on its way that will take it, as
+     * SLOTWISE_OUTLOOK_....
+     */
+    uint32_t outlook;
+    /**
+     * Registered workers that would take it.
+     */
+    uint32_t fitting;
+    /**
+     * The others, by reason; counted also where the engine does not count reasons.
+     */
+    struct slotwise_reasons_t reasons;
+    /**
+     * Those that do not match, by rule.
+     */
+    struct slotwise_mismatches_t mismatches;
+    /**
+     * Of the matching workers in a state that takes it and too full by now, the one of which the
+     * smallest share is missing, summed over dimensions; of equals the one with the lower index.
+     */
+    struct slotwise_near_miss_t nearest;
+} slotwise_explanation_t;
+
+/**
+ * One worker, and what it is to the request: the first reason that is true of it.
+ */
+typedef struct slotwise_explained_t {
+    /**
+     * The worker.
+     */
+    slotwise_worker_t worker;
+    /**
+     * Its version when it was looked at: while it stands there, what is said of it is true.
+     */
+    uint64_t version;
+    /**
+     * SLOTWISE_REASON_....
+     */
+    uint32_t reason;
+    /**
+     * The rule or the state, where the reason has one; otherwise 0.
+     */
+    uint32_t detail;
+    /**
+     * What is missing, where the reason has it; otherwise 0.
+     */
+    struct slotwise_resources_t missing;
+} slotwise_explained_t;
+
+/**
+ * What was refused lately of the requests with one selector.
+ */
+typedef struct slotwise_demand_t {
+    /**
+     * Their selector.
+     */
+    uint32_t selector;
+    /**
+     * How many there are: `joining`, `packed` and `unservable` together.
+     */
+    uint32_t requests;
+    /**
+     * What they need in all.
+     */
+    struct slotwise_resources_t need;
+    /**
+     * How many of them fit on workers that are ready, or pending, as they are now.
+     */
+    uint32_t joining;
+    /**
+     * How many of the others are packed onto new workers of the shape.
+     */
+    uint32_t packed;
+    /**
+     * The new workers that these make necessary. Requests of several selectors may share one; it is
+     * counted where its largest request is, so that the sum is the number to start.
+     */
+    uint32_t workers;
+    /**
+     * How many cannot be served by a worker of the shape: too large for it, or their selector does
+     * not match it.
+     */
+    uint32_t unservable;
+} slotwise_demand_t;
 
 /**
  * One step of a group.
@@ -2602,6 +2915,125 @@ int32_t slotwise_dry_run(slotwise_engine_t engine,
                          const uint64_t *credited,
                          size_t credited_count,
                          struct slotwise_batch_done_t *done);
+
+/**
+ * As slotwise_dry_run, on another branch of the state: with reservations given back, workers
+ * removed and workers registered. `supposition` NULL: nothing is supposed. Changes nothing.
+ *
+ * The requests are placed as if the workers of `added` had been registered after all others. Of a
+ * request that would go to one of them, `worker` is its place in `added` plus one, `version` is 0:
+ * SLOTWISE_WORKER_ADDED tells these from names of registered workers, of which it makes 0. Where an
+ * affinity key or power of two choices would lead once they were registered, and whether there is
+ * room in the table of workers, is not foreseen. Refusals count the workers that are supposed to be
+ * there, and no others. For each request also O(added_count). Allocates.
+ *
+ * Returns as slotwise_dry_run and, for a worker of `added` that could not be registered, as
+ * slotwise_worker_add, with nothing written (slotwise_last_error says at which place it stands);
+ * SLOTWISE_DUPLICATE_WORKER unless the worker of its id is in `without`.
+ *
+ * Threads: any. No lock.
+ * Safety: as slotwise_reserve_batch; `supposition` is NULL or points to a slotwise_supposition_t,
+ * whose arrays have as many entries as it says.
+ */
+int32_t slotwise_dry_run_with(slotwise_engine_t engine,
+                              const struct slotwise_batch_t *batch,
+                              const struct slotwise_supposition_t *supposition,
+                              struct slotwise_batch_done_t *done);
+
+/**
+ * How many of `n` copies of this request would be placed one after another, each anonymous, on that
+ * branch of the state. `supposition` NULL: as things are. Changes nothing. As expensive as a dry run
+ * of the copies that are placed, and one more. Allocates.
+ *
+ * Returns SLOTWISE_OK also where none would be; SLOTWISE_EMPTY, SLOTWISE_TOO_LARGE,
+ * SLOTWISE_UNKNOWN_SELECTOR, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE,
+ * SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, SLOTWISE_STRIDE, SLOTWISE_COUNT, SLOTWISE_OVERLAP; for
+ * a worker of `added` as slotwise_dry_run_with; or what a handle can be wrong of.
+ *
+ * Threads: any. No lock.
+ * Safety: `request` points to a slotwise_request_t; `supposition` as of slotwise_dry_run_with; `fit`
+ * points to a uint32_t.
+ */
+int32_t slotwise_replicas(slotwise_engine_t engine,
+                          const struct slotwise_request_t *request,
+                          uint32_t n,
+                          const struct slotwise_supposition_t *supposition,
+                          uint32_t *fit);
+
+/**
+ * What slotwise_reserve would say of this request right now, and why: counts by reason and by rule,
+ * the nearest miss and, where it is wanted, every registered worker's own reason. Changes nothing.
+ *
+ * Writes at most `capacity` workers to `workers`, by index, and sets `*count` to how many there are.
+ * `workers` NULL, `capacity` 0 and `count` NULL: none are wanted, which is cheaper.
+ *
+ * Every worker is looked at once. What is said of one that is named is true as of the version that
+ * stands beside it, so that a request which is said to fit fits as long as that worker is at that
+ * version. Whether there is room for one more reservation is not foreseen. O(workers). Allocates.
+ *
+ * Returns SLOTWISE_OK also where the request would be refused (`status` of the explanation says so);
+ * SLOTWISE_ID_LENGTH, SLOTWISE_EMPTY, SLOTWISE_TOO_LARGE, SLOTWISE_UNKNOWN_SELECTOR,
+ * SLOTWISE_IN_FLIGHT, SLOTWISE_NULL_POINTER (also of `count` where `capacity` is not 0),
+ * SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE,
+ * SLOTWISE_COUNT, SLOTWISE_OVERLAP, or what a handle can be wrong of.
+ *
+ * Threads: any. Takes the registry's lock, under which placements go on.
+ * Safety: `request` points to a slotwise_request_t; `explanation` points to a slotwise_explanation_t
+ * whose size is set; `workers` has room for `capacity` entries; `count` is NULL or points to a
+ * size_t.
+ */
+int32_t slotwise_explain(slotwise_engine_t engine,
+                         const struct slotwise_request_t *request,
+                         struct slotwise_explanation_t *explanation,
+                         struct slotwise_explained_t *workers,
+                         size_t capacity,
+                         size_t *count);
+
+/**
+ * What was refused at the engine's time `since` or later and is not held by now, by selector, and
+ * what it would take to serve it: how many of the requests fit on workers that are there or on
+ * their way, and how many workers of `shape` would serve the others. The shape's id may be empty.
+ * Writes at most `capacity` entries to `demand`, by selector, and sets `*count` to how many there
+ * are: where that is more, ask again with more room.
+ *
+ * Requests that were refused as busy or never are noted, those of a refused all-or-nothing batch all
+ * together; not those that name their worker, and no dry runs. The same id refused again is the same
+ * request; anonymous ones are one each time. Of each the last refusal counts. The last max_unmet are
+ * kept. One that is found held is forgotten, as if by slotwise_forget_unmet. Workers that are
+ * registered as pending count at once, and are not asked for again; cordoned and draining ones take
+ * none. O(requests x (requests + workers)) at worst. Allocates.
+ *
+ * Returns SLOTWISE_NAME_LENGTH, SLOTWISE_TOO_LARGE, SLOTWISE_SET_ASIDE or SLOTWISE_GPU_TYPE for a
+ * shape that could not be registered under any id; SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED,
+ * SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, SLOTWISE_COUNT, SLOTWISE_OVERLAP,
+ * or what a handle can be wrong of.
+ *
+ * Threads: any. No lock.
+ * Safety: `shape` points to a slotwise_worker_spec_t, whose texts and labels are as long as it says;
+ * `demand` has room for `capacity` entries; `count` points to a size_t.
+ */
+int32_t slotwise_unmet_demand(slotwise_engine_t engine,
+                              const struct slotwise_worker_spec_t *shape,
+                              uint64_t since,
+                              struct slotwise_demand_t *demand,
+                              size_t capacity,
+                              size_t *count);
+
+/**
+ * Forgets that this id was refused: its request was withdrawn, or met elsewhere. `*forgotten`
+ * (optional) is 1 where anything was noted, otherwise 0, also for an id that can be no request's.
+ * O(1).
+ *
+ * Returns SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, or what a handle can be wrong
+ * of.
+ *
+ * Threads: any. No lock.
+ * Safety: `id` has `id_length` bytes; `forgotten` is NULL or points to a uint32_t.
+ */
+int32_t slotwise_forget_unmet(slotwise_engine_t engine,
+                              const char *id,
+                              size_t id_length,
+                              uint32_t *forgotten);
 
 /**
  * Does each group's steps as one change of its worker, and each group by itself: either all of its

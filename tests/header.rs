@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// The parts of src/ffi, in the order of the manual.
-const PARTS: [&str; 22] = [
+const PARTS: [&str; 25] = [
     "limits",
     "status",
     "failure",
@@ -22,6 +22,9 @@ const PARTS: [&str; 22] = [
     "batch",
     "columns",
     "dry_run",
+    "suppose",
+    "explain",
+    "unmet",
     "group",
     "clock",
     "hand_off",

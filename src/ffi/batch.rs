@@ -151,7 +151,7 @@ impl slotwise_batch_t {
     pub(super) unsafe fn arrays(
         &self,
         done: *mut slotwise_batch_done_t,
-        also: Span,
+        also: &[Span],
     ) -> Result<Arrays, Failure> {
         args::reserved(self.reserved == 0)?;
         let mode = mode(self.mode)?;
@@ -165,7 +165,8 @@ impl slotwise_batch_t {
             )
         };
         let written = [placements.span(), reasons.span(), args::span(done, 1)];
-        args::apart(&[requests.span(), args::span(self, 1), also], &written)?;
+        args::apart(&[requests.span(), args::span(self, 1)], &written)?;
+        args::apart(also, &written)?;
         let reasons = (!self.reasons.is_null()).then_some(reasons);
         Ok(Arrays { mode, requests, placements, reasons, terms: Vec::new() })
     }
@@ -262,7 +263,7 @@ pub unsafe extern "C" fn slotwise_reserve_batch(
             let host = handle::host(engine)?;
             let batch = args::input(batch, "batch")?;
             let output = args::optional_output(done, "done")?;
-            let arrays = batch.arrays(done, args::NOWHERE)?;
+            let arrays = batch.arrays(done, &[])?;
             let id = args::bytes(batch.id, batch.id_length, "id")?;
             (host, batch, arrays, (!batch.id.is_null()).then_some(id), output)
         };

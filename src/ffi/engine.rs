@@ -79,6 +79,10 @@ pub struct slotwise_config_t {
     pub max_accounts: u64,
     /// Most spread groups: 1 to 16,777,216. Default 65,536.
     pub max_groups: u64,
+    /// How many refused requests are kept for slotwise_unmet_demand: up to 1,048,576, and 0 for none;
+    /// above 8, rounded down to a multiple of 8. The room for them, 128 bytes each, is taken when the
+    /// first request is refused. Default 4,096.
+    pub max_unmet: u64,
 }
 
 // SAFETY: `size` comes first.
@@ -98,6 +102,7 @@ impl slotwise_config_t {
             reserved: 0,
             max_accounts: config.max_accounts as u64,
             max_groups: config.max_groups as u64,
+            max_unmet: config.max_unmet as u64,
         }
     }
 
@@ -113,10 +118,9 @@ impl slotwise_config_t {
             max_reservations: limit(self.max_reservations),
             max_selectors: limit(self.max_selectors),
             max_batches: limit(self.max_batches),
-            // There is no call to ask for it.
-            max_unmet: 0,
             max_accounts: limit(self.max_accounts),
             max_groups: limit(self.max_groups),
+            max_unmet: limit(self.max_unmet),
             policy: policy.unwrap_or_default(),
             gpu_separation: self.flags & SLOTWISE_NO_GPU_SEPARATION == 0,
             count_reasons: self.flags & SLOTWISE_NO_REASONS == 0,

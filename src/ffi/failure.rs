@@ -11,8 +11,8 @@ use crate::placement::{Dimension, Resources};
 use crate::registry::{SelectorError, WorkerError};
 use crate::slots::State;
 use crate::{
-    ClockWentBack, ConfigError, ConfirmError, GroupError, Reasons, Refusal, ReleaseError,
-    ReserveError, ResizeError, TermsError, Verdict,
+    ClockWentBack, ConfigError, ConfirmError, GroupError, Outlook, Reasons, Refusal, ReleaseError,
+    ReserveError, ResizeError, SupposeError, TermsError, Verdict,
 };
 
 /// No dimension.
@@ -30,6 +30,23 @@ pub(super) const fn dimension_number(dimension: Option<Dimension>) -> u32 {
         Some(Dimension::Cpu) => SLOTWISE_CPU,
         Some(Dimension::Memory) => SLOTWISE_MEMORY,
         Some(Dimension::Gpus) => SLOTWISE_GPUS,
+    }
+}
+
+/// Nobody has looked: the engine does not count reasons, or the request names its worker.
+pub const SLOTWISE_OUTLOOK_UNKNOWN: u32 = 0;
+/// A pending worker that the request may use has room for it now: wait until it is ready, or hold
+/// the capacity there at once with SLOTWISE_AHEAD.
+pub const SLOTWISE_OUTLOOK_WAIT: u32 = 1;
+/// No worker that is on its way will take it: to start one, make room or change the request is all
+/// that helps.
+pub const SLOTWISE_OUTLOOK_START: u32 = 2;
+
+pub(super) const fn outlook_number(outlook: Outlook) -> u32 {
+    match outlook {
+        Outlook::Unknown => SLOTWISE_OUTLOOK_UNKNOWN,
+        Outlook::Wait => SLOTWISE_OUTLOOK_WAIT,
+        Outlook::Start => SLOTWISE_OUTLOOK_START,
     }
 }
 
@@ -96,6 +113,11 @@ pub struct slotwise_error_t {
     pub gpus: u64,
     /// SLOTWISE_BUSY, SLOTWISE_NEVER: why workers were out of the question.
     pub reasons: slotwise_reasons_t,
+    /// SLOTWISE_BUSY, SLOTWISE_NEVER: whether something is on its way that will take it, as
+    /// SLOTWISE_OUTLOOK_....
+    pub outlook: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 // SAFETY: `size` comes first.
@@ -114,6 +136,7 @@ pub(super) enum Failure {
     Terms(TermsError),
     Confirm(ConfirmError),
     Clock(ClockWentBack),
+    Suppose(SupposeError),
     /// By status alone.
     Bare(i32),
 }
@@ -144,7 +167,7 @@ macro_rules! from {
 }
 from!(Argument => Argument, ConfigError => Config, SelectorError => Selector, WorkerError => Worker,
       ReserveError => Reserve, ReleaseError => Release, ResizeError => Resize, TermsError => Terms,
-      ConfirmError => Confirm, ClockWentBack => Clock);
+      ConfirmError => Confirm, ClockWentBack => Clock, SupposeError => Suppose);
 
 impl From<GroupError> for Failure {
     fn from(error: GroupError) -> Failure {
@@ -168,6 +191,7 @@ impl fmt::Display for Failure {
             Failure::Terms(e) => e.fmt(f),
             Failure::Confirm(e) => e.fmt(f),
             Failure::Clock(e) => e.fmt(f),
+            Failure::Suppose(e) => e.fmt(f),
             Failure::Bare(status) => f.write_str(text(*status).to_str().unwrap_or_default()),
         }
     }
@@ -194,6 +218,8 @@ const NOTHING: slotwise_error_t = slotwise_error_t {
         gpus: 0,
         spread: 0,
     },
+    outlook: SLOTWISE_OUTLOOK_UNKNOWN,
+    reserved: 0,
 };
 
 const fn status(status: i32) -> slotwise_error_t {
@@ -230,6 +256,10 @@ impl From<&Failure> for slotwise_error_t {
             Failure::Terms(e) => terms(e),
             Failure::Confirm(e) => confirm(e),
             Failure::Clock(e) => out_of_range(SLOTWISE_CLOCK_WENT_BACK, e.given, e.now),
+            Failure::Suppose(SupposeError::Request(e)) => reserve(e),
+            Failure::Suppose(SupposeError::Worker { index, error }) => {
+                slotwise_error_t { index: *index as u64, ..worker(error) }
+            }
             Failure::Bare(s) => status(*s),
         }
     }
@@ -243,6 +273,7 @@ fn refusal(r: &Refusal) -> slotwise_error_t {
         },
         dimension: dimension_number(r.blocking),
         reasons: r.reasons.into(),
+        outlook: outlook_number(r.outlook),
         ..NOTHING
     }
 }

@@ -19,6 +19,7 @@ mod clock;
 mod columns;
 mod dry_run;
 mod engine;
+mod explain;
 mod failure;
 mod group;
 mod hand_off;
@@ -34,8 +35,10 @@ mod report;
 mod reserve;
 mod selectors;
 mod status;
+mod suppose;
 mod terms;
 mod thread;
+mod unmet;
 mod workers;
 
 pub use accounts::*;
@@ -45,9 +48,11 @@ pub use clock::*;
 pub use columns::*;
 pub use dry_run::*;
 pub use engine::*;
+pub use explain::*;
 pub use failure::{
-    SLOTWISE_CPU, SLOTWISE_GPUS, SLOTWISE_MEMORY, SLOTWISE_NO_DIMENSION, slotwise_error_t,
-    slotwise_last_error, slotwise_last_error_text, slotwise_reasons_t,
+    SLOTWISE_CPU, SLOTWISE_GPUS, SLOTWISE_MEMORY, SLOTWISE_NO_DIMENSION, SLOTWISE_OUTLOOK_START,
+    SLOTWISE_OUTLOOK_UNKNOWN, SLOTWISE_OUTLOOK_WAIT, slotwise_error_t, slotwise_last_error,
+    slotwise_last_error_text, slotwise_reasons_t,
 };
 pub use group::*;
 pub use hand_off::*;
@@ -63,5 +68,7 @@ pub use report::*;
 pub use reserve::*;
 pub use selectors::*;
 pub use status::*;
+pub use suppose::*;
 pub use terms::{SLOTWISE_ACCOUNT, SLOTWISE_HOLD, slotwise_limit_t, slotwise_terms_t};
+pub use unmet::*;
 pub use workers::*;

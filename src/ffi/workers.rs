@@ -190,7 +190,7 @@ impl slotwise_worker_spec_t {
 
     /// # Safety
     /// As [`args`] says, of all that it points to.
-    unsafe fn get(&self) -> Result<WorkerSpec, Failure> {
+    pub(super) unsafe fn get(&self) -> Result<WorkerSpec, Failure> {
         // SAFETY: passed on.
         let said = unsafe { self.read() }?;
         let mut spec = WorkerSpec::new(said.id, self.total.into())
