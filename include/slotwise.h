@@ -1145,8 +1145,8 @@ typedef struct slotwise_worker_spec_t {
 
 /**
  * The engine's name for one registration of a worker: the index of its slot (from 0) in the lower
- * 32 bits, which registration of that slot in the upper ones. Never 0. Refused once the worker has
- * been removed, also when its id was registered again.
+ * 32 bits, which registration of that slot, from 1, in the upper ones. Never 0. Refused once the
+ * worker has been removed, also when its id was registered again.
  */
 typedef uint64_t slotwise_worker_t;
 

@@ -12,8 +12,8 @@ use crate::slots::State;
 use crate::{Engine, Name, WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate};
 
 /// The engine's name for one registration of a worker: the index of its slot (from 0) in the lower
-/// 32 bits, which registration of that slot in the upper ones. Never 0. Refused once the worker has
-/// been removed, also when its id was registered again.
+/// 32 bits, which registration of that slot, from 1, in the upper ones. Never 0. Refused once the
+/// worker has been removed, also when its id was registered again.
 pub type slotwise_worker_t = u64;
 
 pub(super) const fn worker_number(worker: WorkerRef) -> slotwise_worker_t {

@@ -109,6 +109,12 @@ def test_the_library_agrees_on_sizes(one: slotwise.Engine) -> None:
         lambda by: lib.slotwise_groups_apply(e, byref(group(by)), 0, 1),
         lambda by: lib.slotwise_stats(e, byref(sized(_abi.stats_t, by))),
         lambda by: lib.slotwise_audit(e, byref(sized(_abi.audit_t, by)), None, 0),
+        lambda by: lib.slotwise_explain(
+            e, byref(request(0)), byref(sized(_abi.explanation_t, by)), None, 0, None
+        ),
+        lambda by: lib.slotwise_replicas(
+            e, byref(request(0)), 1, byref(sized(_abi.supposition_t, by)), byref(selector)
+        ),
     ]
     for number, call in enumerate(calls):
         for by in (-8, 8):
@@ -133,6 +139,9 @@ def test_constants_have_their_names_in_the_enumerations() -> None:
         "ABI_",
         "NO_",
         "SELECTOR_ANY",
+        "OUTLOOK_",
+        "REASON_",
+        "MISMATCH_",
     )
     rest = {n for n in names - known if not n.startswith(others)}
     # SET_ASIDE is a status, LIST_LENGTH too; flags and modes are arguments of their own here.

@@ -89,6 +89,9 @@ NO_DIMENSION = 0
 CPU = 1
 MEMORY = 2
 GPUS = 3
+OUTLOOK_UNKNOWN = 0
+OUTLOOK_WAIT = 1
+OUTLOOK_START = 2
 POLICY_DEFAULT = 0
 POLICY_AFFINITY = 1
 POLICY_FIRST_FIT = 2
@@ -137,6 +140,19 @@ AHEAD = 1
 HASH = 2
 INDEPENDENT = 0
 ALL_OR_NOTHING = 1
+REASON_FITS = 0
+REASON_MISMATCH = 1
+REASON_STATE = 2
+REASON_SHORT = 3
+REASON_TOO_SMALL = 4
+REASON_SPREAD = 5
+MISMATCH_MACHINE = 1
+MISMATCH_TENANT = 2
+MISMATCH_POOL = 3
+MISMATCH_LABELS = 4
+MISMATCH_GPU_SEPARATION = 5
+MISMATCH_GPU_TYPE = 6
+MISMATCH_PREEMPTABLE = 7
 STEP_RESERVE = 1
 STEP_RELEASE_ID = 2
 STEP_RELEASE = 3
@@ -176,6 +192,8 @@ class error_t(Structure):
     memory: int
     gpus: int
     reasons: reasons_t
+    outlook: int
+    reserved: int
     _fields_ = [
         ("size", c_uint32),
         ("status", c_int32),
@@ -189,6 +207,8 @@ class error_t(Structure):
         ("memory", c_uint64),
         ("gpus", c_uint64),
         ("reasons", reasons_t),
+        ("outlook", c_uint32),
+        ("reserved", c_uint32),
     ]
 
 
@@ -203,6 +223,7 @@ class config_t(Structure):
     reserved: int
     max_accounts: int
     max_groups: int
+    max_unmet: int
     _fields_ = [
         ("size", c_uint32),
         ("flags", c_uint32),
@@ -214,6 +235,7 @@ class config_t(Structure):
         ("reserved", c_uint32),
         ("max_accounts", c_uint64),
         ("max_groups", c_uint64),
+        ("max_unmet", c_uint64),
     ]
 
 
@@ -621,6 +643,120 @@ class columns_t(Structure):
     ]
 
 
+class supposition_t(Structure):
+    size: int
+    reserved: int
+    credited: Any
+    credited_count: int
+    without: Any
+    without_count: int
+    added: Any
+    added_count: int
+    added_stride: int
+    _fields_ = [
+        ("size", c_uint32),
+        ("reserved", c_uint32),
+        ("credited", c_void_p),
+        ("credited_count", c_size_t),
+        ("without", c_void_p),
+        ("without_count", c_size_t),
+        ("added", POINTER(worker_spec_t)),
+        ("added_count", c_size_t),
+        ("added_stride", c_size_t),
+    ]
+
+
+class mismatches_t(Structure):
+    machine: int
+    tenant: int
+    pool: int
+    labels: int
+    gpu_separation: int
+    gpu_type: int
+    preemptable: int
+    _fields_ = [
+        ("machine", c_uint32),
+        ("tenant", c_uint32),
+        ("pool", c_uint32),
+        ("labels", c_uint32),
+        ("gpu_separation", c_uint32),
+        ("gpu_type", c_uint32),
+        ("preemptable", c_uint32),
+    ]
+
+
+class near_miss_t(Structure):
+    worker: int
+    version: int
+    missing: resources_t
+    _fields_ = [
+        ("worker", c_uint64),
+        ("version", c_uint64),
+        ("missing", resources_t),
+    ]
+
+
+class explanation_t(Structure):
+    size: int
+    status: int
+    worker: int
+    version: int
+    ticket: int
+    dimension: int
+    outlook: int
+    fitting: int
+    reasons: reasons_t
+    mismatches: mismatches_t
+    nearest: near_miss_t
+    _fields_ = [
+        ("size", c_uint32),
+        ("status", c_int32),
+        ("worker", c_uint64),
+        ("version", c_uint64),
+        ("ticket", c_uint64),
+        ("dimension", c_uint32),
+        ("outlook", c_uint32),
+        ("fitting", c_uint32),
+        ("reasons", reasons_t),
+        ("mismatches", mismatches_t),
+        ("nearest", near_miss_t),
+    ]
+
+
+class explained_t(Structure):
+    worker: int
+    version: int
+    reason: int
+    detail: int
+    missing: resources_t
+    _fields_ = [
+        ("worker", c_uint64),
+        ("version", c_uint64),
+        ("reason", c_uint32),
+        ("detail", c_uint32),
+        ("missing", resources_t),
+    ]
+
+
+class demand_t(Structure):
+    selector: int
+    requests: int
+    need: resources_t
+    joining: int
+    packed: int
+    workers: int
+    unservable: int
+    _fields_ = [
+        ("selector", c_uint32),
+        ("requests", c_uint32),
+        ("need", resources_t),
+        ("joining", c_uint32),
+        ("packed", c_uint32),
+        ("workers", c_uint32),
+        ("unservable", c_uint32),
+    ]
+
+
 class step_t(Structure):
     kind: int
     reserved: int
@@ -829,6 +965,12 @@ STRUCTURES: Tuple[Any, ...] = (
     batch_t,
     batch_done_t,
     columns_t,
+    supposition_t,
+    mismatches_t,
+    near_miss_t,
+    explanation_t,
+    explained_t,
+    demand_t,
     step_t,
     step_done_t,
     group_t,
@@ -956,6 +1098,48 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "slotwise_reserve_batch": (c_int32, (c_uint64, POINTER(batch_t), POINTER(batch_done_t))),
     "slotwise_reserve_columns": (c_int32, (c_uint64, POINTER(columns_t), POINTER(batch_done_t))),
     "slotwise_dry_run": (c_int32, (c_uint64, POINTER(batch_t), c_void_p, c_size_t, POINTER(batch_done_t))),
+    "slotwise_dry_run_with": (
+        c_int32,
+        (
+            c_uint64,
+            POINTER(batch_t),
+            POINTER(supposition_t),
+            POINTER(batch_done_t),
+        ),
+    ),
+    "slotwise_replicas": (
+        c_int32,
+        (
+            c_uint64,
+            POINTER(request_t),
+            c_uint32,
+            POINTER(supposition_t),
+            c_void_p,
+        ),
+    ),
+    "slotwise_explain": (
+        c_int32,
+        (
+            c_uint64,
+            POINTER(request_t),
+            POINTER(explanation_t),
+            POINTER(explained_t),
+            c_size_t,
+            c_void_p,
+        ),
+    ),
+    "slotwise_unmet_demand": (
+        c_int32,
+        (
+            c_uint64,
+            POINTER(worker_spec_t),
+            c_uint64,
+            POINTER(demand_t),
+            c_size_t,
+            c_void_p,
+        ),
+    ),
+    "slotwise_forget_unmet": (c_int32, (c_uint64, c_char_p, c_size_t, c_void_p)),
     "slotwise_groups_apply": (c_int32, (c_uint64, POINTER(group_t), c_size_t, c_size_t)),
     "slotwise_tick": (c_int32, (c_uint64, c_uint64, POINTER(expired_t), c_size_t, c_void_p)),
     "slotwise_ended_take": (c_int32, (c_uint64, POINTER(expired_t), c_size_t, c_void_p)),
