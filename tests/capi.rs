@@ -75,7 +75,7 @@ impl Random {
 
 /// What one thread does; it gives back all that it holds in the end.
 fn client(engine: slotwise_engine_t, thread: u64) {
-    let mut random = Random(thread * 0x9e37_79b9_7f4a_7c15 + 1);
+    let mut random = Random(thread.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
     let mut held: Vec<u64> = Vec::new();
     let refused = [SLOTWISE_BUSY, SLOTWISE_NEVER, SLOTWISE_IN_FLIGHT, SLOTWISE_CONTENDED];
     // Of what a removal may have taken along.
