@@ -844,7 +844,11 @@ impl<'a> Soup<'a> {
             }
             42 => {
                 let (account, r) = (self.number(3)?, self.resources()?);
-                let quota = [slotwise_quota_t { cpu: r.cpu * 3, memory: u64::MAX, gpus: r.gpus }];
+                let quota = [slotwise_quota_t {
+                    cpu: r.cpu.saturating_mul(3),
+                    memory: u64::MAX,
+                    gpus: r.gpus,
+                }];
                 let quota = self.put(&quota)?;
                 go!(slotwise_quota_set(engine, account, quota))
             }
