@@ -2990,9 +2990,10 @@ int32_t slotwise_explain(slotwise_engine_t engine,
                          size_t *count);
 
 /**
- * What was refused at the engine's time `since` or later and is not held by now, by selector, and
- * what it would take to serve it: how many of the requests fit on workers that are there or on
- * their way, and how many workers of `shape` would serve the others. The shape's id may be empty.
+ * What was refused at `since` or later, by the clock that slotwise_tick tells, and is not held by now,
+ * by selector, and what it would take to serve it: how many of the requests fit on workers that are
+ * there or on their way, and how many workers of `shape` would serve the others. The shape's id may be
+ * empty.
  * Writes at most `capacity` entries to `demand`, by selector, and sets `*count` to how many there
  * are: where that is more, ask again with more room.
  *

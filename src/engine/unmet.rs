@@ -73,7 +73,7 @@ impl Engine {
         self.unmet.note(id, checked.id_hash, &want, self.now());
     }
 
-    /// What was refused at the engine's time `since` or later and is not held by now, by selector, and
+    /// What was refused at `since` or later ([`Engine::now`]) and is not held by now, by selector, and
     /// what it would take to serve it: how many of the requests fit on workers that are there or on
     /// their way, and how many workers of `shape` would serve the others. So a burst starts as many
     /// machines as it needs; machines that are registered as pending count at once, and are not
