@@ -114,7 +114,7 @@ impl Engine {
                 }
                 Ok(plan)
             }
-            None => match self.choose(local, &checked, &AsItIs) {
+            None => match self.choose(local, &checked, &Limited::of(self, terms.limits, &AsItIs)) {
                 Err(refused) => Err(refused),
                 // It has come to fit meanwhile.
                 Ok(found) => {

@@ -1,6 +1,8 @@
 //! Preemption: the smallest set of victims, one step, and nobody in between.
 
-use slotwise::{ConfirmError, Preemption, Request, Reservation, ReserveError, Terms, Verdict};
+use slotwise::{
+    ConfirmError, Limit, Preemption, Request, Reservation, ReserveError, Scope, Terms, Verdict,
+};
 
 use crate::common::*;
 
@@ -132,6 +134,20 @@ fn a_claim_that_is_given_up_gives_back_what_it_claimed() {
 
 fn request_at<'a>(terms: &'a Terms<'a>) -> Request<'a> {
     Request::new(b"r", r(700, 700)).terms(terms)
+}
+
+#[test]
+fn nobody_is_displaced_where_a_limit_stands_in_the_way() {
+    let e = engine([w("a", 1000, 1000)]);
+    let group = e.spread_group("g", Scope::Worker).unwrap();
+    let limits = [Limit { group, at_most: 1 }];
+    let member = HIGH.limits(&limits);
+    e.reserve(&Request::new(b"1", r(100, 100)).terms(&member)).unwrap();
+    hold(&e, "a", b"low", 800, &LOW);
+    let request = Request::new(b"2", r(500, 500)).terms(&member);
+    let answer = e.unchanged(|e| e.plan_preemption(&request));
+    let Err(ReserveError::Refused(refusal)) = answer else { panic!("{answer:?}") };
+    assert_eq!(refusal.verdict, Verdict::Busy);
 }
 
 #[test]
