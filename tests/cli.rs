@@ -267,6 +267,79 @@ fn replay_compares_policies() {
 }
 
 #[test]
+fn replay_of_parts_has_all_policies_and_every_field() {
+    let trace = Trace::generated(&["--nodes", "30"]);
+    let plot = trace.path("plot.svg");
+    let all = trace.replay(&["--gpu", "shared", "--policy", "all", "--plot", &plot]);
+    let replays = all.as_array().expect("an array");
+    let names: Vec<&str> = replays.iter().map(|r| r["policy"].as_str().expect("a name")).collect();
+    assert_eq!(names, [&POLICIES[..], &["dot-product", "fgd", "adaptive"]].concat());
+    let svg = fs::read_to_string(plot).expect("a plot");
+    for result in replays {
+        let name = result["policy"].as_str().expect("a name");
+        assert!(svg.contains(&format!("{name}: fragmented")), "{name} is not in the plot");
+        has_fields(result, &["allo_100", "allo_130", "ns_per_placement.mean", "dropped_by_reason"]);
+        assert_eq!((&result["gpu"], &result["oversold"]), (&"shared".into(), &0.into()), "{name}");
+        assert_eq!(result["knows_future"], name == "fgd");
+        assert_eq!(result["fragmentation"].as_array().expect("an array").len(), 131);
+        assert_eq!(number(result, "placed") + number(result, "dropped"), number(result, "pods"));
+        assert_eq!(result.get("audit"), None, "the engine was not asked");
+        let again = trace.replay(&["--gpu", "shared", "--policy", name]);
+        assert_eq!(without_times(again), without_times(result.clone()));
+    }
+}
+
+#[test]
+fn replay_of_parts_fills_devices_and_says_what_does_not_fit() {
+    let trace = Trace::new("a,8000,1000,1,T4\nb,8000,1000,17,A100\n", "p,1000,10,1,500,\n");
+    let line = format!(
+        "{}: --gpu shared: expected at most 16 GPUs a node and 64 models, got node 'b'",
+        trace.nodes()
+    );
+    let (nodes, pods) = (trace.nodes(), trace.pods());
+    refused(&["replay", "--nodes", &nodes, "--pods", &pods, "--gpu", "shared"], &line);
+
+    let trace = Trace::new(
+        "a,8000,1000,1,T4\nb,8000,1000,2,A100\nc,8000,1000,0,\n",
+        "p,1000,10,1,600,\nq,1000,10,1,600,T4|A100\nr,1000,10,1,400,T4\n\
+         busy,1000,10,1,900,T4\nno-model,1000,10,1,1000,H100\ntoo-many,1000,10,3,1000,\n\
+         far-too-many,1000,10,20,1000,\ntoo-large,9000,10,0,0,\n",
+    );
+    for policy in ["first-fit", "tightest-fit", "fgd", "adaptive"] {
+        let result = trace.replay(&["--gpu", "shared", "--policy", policy]);
+        let expected = serde_json::json!({
+            "busy_gpus": 1, "never_no_match": 1, "never_gpus": 2, "never_cpu": 1
+        });
+        assert_eq!(result["dropped_by_reason"], expected, "{policy}");
+        assert_eq!((number(&result, "placed"), number(&result, "oversold")), (3, 0), "{policy}");
+    }
+}
+
+#[test]
+fn replay_with_pods_that_leave_levels_off() {
+    let trace = Trace::generated(&["--nodes", "30"]);
+    let all = ["--gpu", "shared", "--policy", "tightest-fit,fgd,adaptive", "--load", "110"];
+    let results = trace.replay(&all);
+    for result in results.as_array().expect("an array") {
+        has_fields(result, &["load_percent", "rounds", "dropped_gpu_percent", "knows_future"]);
+        assert_eq!(number(result, "oversold"), 0);
+        assert_eq!(number(result, "placed") + number(result, "dropped"), number(result, "pods"));
+        let allocated = result["allocated_mean"].as_f64().expect("a number");
+        assert!((70.0..100.0).contains(&allocated), "{result}");
+        let name = result["policy"].as_str().expect("a name");
+        let again = trace.replay(&["--gpu", "shared", "--policy", name, "--load", "110"]);
+        assert_eq!(without_times(again), without_times(result.clone()));
+    }
+    let text = trace.replay_output(&all);
+    assert!(stdout(&text).contains("adaptive"), "{}", stdout(&text));
+    let (nodes, pods) = (trace.nodes(), trace.pods());
+    refused(
+        &["replay", "--nodes", &nodes, "--pods", &pods, "--load", "90"],
+        "--load: expected --gpu shared with it",
+    );
+}
+
+#[test]
 fn replay_names_file_line_and_field_of_bad_input() {
     let trace = Trace::new("a,8000,1000,1,T4\nb,8x,1000,1,T4\n", "p,1000,10,1,500,\n");
     let (nodes, pods) = (trace.nodes(), trace.pods());
@@ -295,8 +368,8 @@ fn arguments_that_cannot_be_used_are_refused() {
     let (nodes, pods) = (trace.nodes(), trace.pods());
     let replay = ["replay", "--nodes", &nodes, "--pods", &pods];
     refused(
-        &[&replay[..], &["--gpu", "shared"]].concat(),
-        "--gpu shared needs per-device capacity, which this version does not have; use --gpu whole",
+        &[&replay[..], &["--policy", "adaptive"]].concat(),
+        "--policy adaptive is for parts of devices: expected --gpu shared with it",
     );
     refused(
         &["generate", "--nodes-out", "x.csv", "--pods-out", "x.csv"],

@@ -3,6 +3,7 @@
 //! obviously right twin in [`naive`] or in the model test.
 
 mod filter;
+pub mod gpu;
 mod miss;
 pub mod naive;
 pub mod order;

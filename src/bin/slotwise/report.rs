@@ -53,7 +53,12 @@ impl Output {
 
 /// The help of an argument that takes a policy: names all that this build has.
 pub fn policy_help(what: &str) -> String {
-    format!("{what}: {}", Policy::ALL.map(Policy::name).join(", "))
+    policy_names(what, &Policy::ALL.map(Policy::name))
+}
+
+/// The same for policies of other kinds.
+pub fn policy_names(what: &str, names: &[&str]) -> String {
+    format!("{what}: {}", names.join(", "))
 }
 
 /// Writes everything. A reader that has gone away (`slotwise ... | head`) has what it wanted.

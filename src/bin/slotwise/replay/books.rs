@@ -4,15 +4,25 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use slotwise::{Dimension, Refusal, Resources, Verdict};
+use slotwise::{Dimension, Refusal, Resources, Verdict, placement::gpu::DeviceSet};
 
-use super::input::Trace;
+use super::{
+    Gpu,
+    input::{DEVICE, Pod, Trace},
+};
 
 /// Last bin of [`Books::allo`].
-const LAST: usize = 130;
+pub const LAST: usize = 130;
 
-/// Where a pod went: the index of its node, or why it went nowhere.
-pub type Placement = Result<usize, &'static str>;
+/// Where a pod went, or why it went nowhere.
+pub type Placement = Result<Place, &'static str>;
+
+/// A node by its index, and which of its devices; none where whole devices are only counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    pub node: usize,
+    pub devices: DeviceSet,
+}
 
 /// The sums of one replay.
 #[derive(Debug, Serialize)]
@@ -29,7 +39,8 @@ pub struct Books {
     pub allo: Vec<Option<f64>>,
     pub allo_100: Option<f64>,
     pub allo_130: Option<f64>,
-    /// How often a node's CPU, memory or GPUs were given out beyond what there is.
+    /// How often a node's CPU, memory, GPUs or one of its devices were given out beyond what there is,
+    /// and how often a pod got other devices than it asks for.
     pub oversold: u64,
     /// How many pods are on a node whose model they may not use.
     pub misplaced: u64,
@@ -37,21 +48,21 @@ pub struct Books {
 
 impl Books {
     /// Adds up the placements of a trace's pods, one for each.
-    pub fn new(trace: &Trace, placements: &[Placement]) -> Books {
+    pub fn new(trace: &Trace, placements: &[Placement], gpu: Gpu) -> Books {
         let capacity = trace.capacity_milli();
         let percent = |milli: u64| (capacity > 0).then(|| 100.0 * milli as f64 / capacity as f64);
         let mut bins = Bins::new(capacity);
-        let mut used = vec![Resources::ZERO; trace.nodes.len()];
+        let mut used = vec![Used::default(); trace.nodes.len()];
         let mut dropped_by_reason = BTreeMap::new();
         let (mut placed, mut misplaced, mut arrived, mut allocated) = (0, 0, 0, 0);
         for (pod, placement) in trace.pods.iter().zip(placements) {
             arrived += pod.asks_milli();
             match *placement {
-                Ok(node) => {
+                Ok(Place { node, devices }) => {
                     placed += 1;
                     allocated += pod.asks_milli();
                     misplaced += u64::from(!trace.allows(pod, &trace.nodes[node]));
-                    used[node] = plus(used[node], pod.whole_devices());
+                    used[node].add(pod, devices, gpu);
                 }
                 Err(reason) => *dropped_by_reason.entry(reason).or_insert(0) += 1,
             }
@@ -68,9 +79,56 @@ impl Books {
             allo_100: allo[100],
             allo_130: allo[LAST],
             allo,
-            oversold: oversold(trace.nodes.iter().map(|node| &node.total).zip(&used)),
+            oversold: trace
+                .nodes
+                .iter()
+                .zip(&used)
+                .map(|(node, used)| used.over(&node.total))
+                .sum(),
             misplaced,
         }
+    }
+}
+
+/// What is used of one node.
+#[derive(Clone, Default)]
+pub struct Used {
+    amounts: Resources,
+    /// By device, where parts of devices are told apart.
+    milli: Vec<u64>,
+    /// Pods that got too few or too many devices.
+    wrong: u64,
+}
+
+impl Used {
+    pub fn add(&mut self, pod: &Pod, devices: DeviceSet, gpu: Gpu) {
+        let whole = pod.whole_devices();
+        if gpu == Gpu::Whole {
+            self.amounts = plus(self.amounts, whole);
+            return;
+        }
+        self.amounts = plus(self.amounts, Resources::new(whole.cpu, whole.memory));
+        self.wrong += u64::from(devices.iter().count() as u64 != pod.num_gpu);
+        for device in devices.iter() {
+            if self.milli.len() <= device {
+                self.milli.resize(device + 1, 0);
+            }
+            self.milli[device] += pod.gpu_milli;
+        }
+    }
+
+    /// Gives back what was added.
+    pub fn take_away(&mut self, pod: &Pod, devices: DeviceSet) {
+        let Resources { cpu, memory, gpus } = self.amounts;
+        self.amounts = Resources::new(cpu - pod.cpu, memory - pod.memory).gpus(gpus);
+        devices.iter().for_each(|device| self.milli[device] -= pod.gpu_milli);
+    }
+
+    /// In how many places more is used than there is.
+    pub fn over(&self, total: &Resources) -> u64 {
+        let there = |device: usize| if (device as u64) < total.gpus { DEVICE } else { 0 };
+        let devices = self.milli.iter().enumerate().filter(|&(i, &used)| used > there(i)).count();
+        oversold([(total, &self.amounts)].into_iter()) + devices as u64 + self.wrong
     }
 }
 
@@ -149,7 +207,7 @@ impl Bins {
 }
 
 /// 100 x part / whole, rounded half to even, in whole numbers so that no half is missed.
-fn rounded_percent(part: u64, whole: u64) -> Option<usize> {
+pub fn rounded_percent(part: u64, whole: u64) -> Option<usize> {
     let (part, whole) = (100 * u128::from(part), u128::from(whole));
     let (down, rest) = (part.checked_div(whole)?, part % whole);
     let up = match (2 * rest).cmp(&whole) {
@@ -211,6 +269,10 @@ mod tests {
         Pod { name: name.into(), cpu: 1000, memory: 10, num_gpu, gpu_milli, models }
     }
 
+    fn at(node: usize) -> Placement {
+        Ok(Place { node, devices: DeviceSet::NONE })
+    }
+
     fn trace(pods: Vec<Pod>) -> Trace {
         let node = |name: &str, gpus, model: &str| Node {
             name: name.into(),
@@ -227,7 +289,7 @@ mod tests {
     #[test]
     fn sums_count_what_was_asked_for_and_devices_that_were_taken() {
         let trace = trace(vec![pod("p", 1, 500, 1), pod("q", 1, 500, 0), pod("r", 0, 0, 0)]);
-        let books = Books::new(&trace, &[Ok(0), Err("busy_gpus"), Ok(1)]);
+        let books = Books::new(&trace, &[at(0), Err("busy_gpus"), at(1)], Gpu::Whole);
         assert_eq!((books.placed, books.dropped, books.capacity_gpu_milli), (2, 1, 2000));
         assert_eq!((books.arrived_percent, books.allocated_percent), (Some(50.0), Some(25.0)));
         assert_eq!((books.allo[25], books.allo[50]), (Some(25.0), Some(25.0)));
@@ -239,16 +301,34 @@ mod tests {
     fn finds_an_oversold_node_and_a_forbidden_model() {
         let parts = (0..3).map(|i| pod(&format!("p{i}"), 1, 100, 0)).collect();
         // Three parts of devices as three whole devices, and 3,000m of CPU, where 2 and 2,000m are.
-        assert_eq!(Books::new(&trace(parts), &[Ok(0), Ok(0), Ok(0)]).oversold, 2);
-        let books = Books::new(&trace(vec![pod("p", 1, 1000, 1)]), &[Ok(1)]);
+        assert_eq!(Books::new(&trace(parts), &[at(0), at(0), at(0)], Gpu::Whole).oversold, 2);
+        let books = Books::new(&trace(vec![pod("p", 1, 1000, 1)]), &[at(1)], Gpu::Whole);
         assert_eq!((books.oversold, books.misplaced), (1, 1));
+    }
+
+    #[test]
+    fn finds_an_oversold_device_and_a_wrong_number_of_them() {
+        let parts = || trace((0..2).map(|i| pod(&format!("p{i}"), 1, 600, 0)).collect());
+        let on = |devices| Ok(Place { node: 0, devices: DeviceSet(devices) });
+        let oversold =
+            |devices: [u16; 2]| Books::new(&parts(), &devices.map(on), Gpu::Shared).oversold;
+        assert_eq!(oversold([1, 2]), 0);
+        assert_eq!(oversold([1, 1]), 1, "one device for both");
+        assert_eq!(oversold([1, 4]), 1, "a device that is not there");
+        assert_eq!(oversold([1, 0]), 1, "no device");
+        let mut used = Used::default();
+        let pod = pod("p", 1, 600, 0);
+        used.add(&pod, DeviceSet(1), Gpu::Shared);
+        used.take_away(&pod, DeviceSet(1));
+        used.add(&pod, DeviceSet(1), Gpu::Shared);
+        assert_eq!(used.over(&Resources::new(2000, 100).gpus(2)), 0);
     }
 
     #[test]
     fn a_cluster_without_gpus_has_no_percentages() {
         let mut trace = trace(vec![pod("p", 0, 0, 0)]);
         trace.nodes.remove(0);
-        let books = Books::new(&trace, &[Ok(0)]);
+        let books = Books::new(&trace, &[at(0)], Gpu::Whole);
         assert_eq!((books.arrived_percent, books.allo_100, books.placed), (None, None, 1));
     }
 

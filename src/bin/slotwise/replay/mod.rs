@@ -1,44 +1,45 @@
-//! `slotwise replay`: a recorded cluster's requests through the engine, one after the other.
+//! `slotwise replay`: a recorded cluster's requests, one after the other: through the engine, where
+//! whole devices are counted, or through the policies for parts of devices.
 
 mod books;
 mod input;
 mod report;
+mod shared;
+mod turnover;
+mod whole;
 
 pub use books::{oversold, plus};
 pub use input::DEVICE;
 
-use std::{path::PathBuf, str::FromStr, time::Instant};
+use std::{path::PathBuf, str::FromStr};
 
 use clap::ValueEnum;
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use slotwise::{
-    Config, Constraints, Engine, Policy, Request, ReserveError, Selector, UnknownPolicy, WorkerSpec,
-};
+use slotwise::placement::gpu::{Policy, UnknownPolicy};
 
 use crate::{
     failure::Failure,
-    report::{Output, audit_text, latencies, nanos, policy_help, progress, register},
+    report::{Output, policy_names},
 };
-use books::{Books, Placement};
+use books::Books;
 use input::Trace;
-
-/// Label under which a node's GPU model is registered: unlike a list of GPU types, the values of
-/// a label are a set without an order of preference, which is what `A|B` means in a trace.
-const MODEL: &str = "gpu-model";
 
 /// Places the pods of a trace on its nodes, in order and one at a time.
 ///
-/// Pods arrive in file order; nothing is released or moved; a pod that no node can take is
-/// dropped. The order of the nodes in their file is the tie-break. The placements are then added
-/// up again from nothing but the two files, and the engine audits itself: either of them finding
-/// something oversold is a failed check.
+/// Pods arrive in file order; nothing is released (but with --load) or moved; a pod that no node can
+/// take is dropped. The order of the nodes in their file is the tie-break. The placements are then added
+/// up again from nothing but the two files, and the engine, which whole devices run on, audits
+/// itself: either of them finding something oversold is a failed check.
 #[derive(clap::Args)]
 #[command(after_long_help = "\
 Input: CSV with a header; columns are found by name and others ignored.
   nodes: sn, cpu_milli, memory_mib, gpu, model
   pods:  name, cpu_milli, memory_mib, num_gpu, gpu_milli and, where models matter, gpu_spec (A|B)
 A pod's name is its affinity key; it may come again.
+
+Policies: affinity, first-fit, tightest-fit, spread and power-of-two; for --gpu shared also
+dot-product, fgd (as published: reads the pods beforehand) and adaptive (learns the mix of pods).
 
 Result: arrived and allocated count num_gpu x gpu_milli of what was asked for, in percent of the
 cluster's GPUs, also where a whole device was taken for a part. allo[k] is the mean of allocated
@@ -56,13 +57,16 @@ pub struct Args {
     /// The pods, in order of arrival.
     #[arg(long, value_name = "PODS.csv")]
     pods: PathBuf,
-    #[arg(long, value_name = "NAME", default_value = "affinity", help = policy_help(
+    #[arg(long, value_name = "NAME", default_value = "affinity", help = policy_names(
         "One policy, several with commas between, or \"all\" (JSON is then an array), of",
+        &Policy::ALL.map(Policy::name),
     ))]
     policy: Policies,
     /// What a part of a device takes.
     #[arg(long, value_enum, default_value_t = Gpu::Whole)]
     gpu: Gpu,
+    #[command(flatten)]
+    turnover: turnover::Turnover,
     #[command(flatten)]
     output: Output,
 }
@@ -70,7 +74,7 @@ pub struct Args {
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Gpu {
-    /// That part of one device (not in this version).
+    /// That part of one device.
     Shared,
     /// A whole device.
     Whole,
@@ -78,14 +82,17 @@ enum Gpu {
 
 /// The policies to compare, each once, in the order given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Policies(Vec<Policy>);
+enum Policies {
+    All,
+    These(Vec<Policy>),
+}
 
 impl FromStr for Policies {
     type Err = UnknownPolicy;
 
     fn from_str(text: &str) -> Result<Self, UnknownPolicy> {
         if text == "all" {
-            return Ok(Policies(Policy::ALL.to_vec()));
+            return Ok(Policies::All);
         }
         let mut policies = Vec::new();
         for name in text.split(',') {
@@ -94,16 +101,45 @@ impl FromStr for Policies {
                 policies.push(policy);
             }
         }
-        Ok(Policies(policies))
+        Ok(Policies::These(policies))
     }
+}
+
+impl Policies {
+    /// Those that a mode has, in order; asking for others is an error.
+    fn of(&self, gpu: Gpu) -> Result<Vec<Policy>, Failure> {
+        match self {
+            Policies::All => Ok(Policy::ALL
+                .into_iter()
+                .filter(|&p| gpu == Gpu::Shared || whole(p).is_some())
+                .collect()),
+            Policies::These(policies) => {
+                let missing = policies.iter().find(|&&p| gpu == Gpu::Whole && whole(p).is_none());
+                missing.map_or(Ok(policies.clone()), |policy| {
+                    let what = "is for parts of devices: expected --gpu shared with it";
+                    Err(Failure::Unusable(format!("--policy {policy} {what}")))
+                })
+            }
+        }
+    }
+}
+
+/// The engine's policy of that name, if it has one.
+fn whole(policy: Policy) -> Option<slotwise::Policy> {
+    policy.name().parse().ok()
 }
 
 /// One policy's replay.
 struct Replay {
-    policy: Policy,
+    policy: &'static str,
+    knows_future: bool,
     books: Books,
+    /// Index k: free GPU that is useless to the trace's typical pods when k percent have arrived,
+    /// in percent of the capacity.
+    fragmentation: Option<Vec<Option<f64>>>,
     latency: Histogram<u64>,
-    audit: String,
+    /// The engine's own, where it ran on one.
+    audit: Option<String>,
 }
 
 impl Replay {
@@ -114,7 +150,7 @@ impl Replay {
         if oversold + misplaced > 0 {
             problems.push(format!("{policy}: {oversold} oversold, {misplaced} misplaced"));
         }
-        if audit != "ok" {
+        if let Some(audit) = audit.as_ref().filter(|audit| *audit != "ok") {
             problems.push(format!("{policy}: audit: {audit}"));
         }
         problems
@@ -122,87 +158,25 @@ impl Replay {
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
-    if args.gpu == Gpu::Shared {
-        return Err(Failure::Unusable(
-            "--gpu shared needs per-device capacity, which this version does not have; use --gpu whole"
-                .to_owned(),
-        ));
-    }
+    let policies = args.policy.of(args.gpu)?;
+    let load = args.turnover.load(args.gpu)?;
     let trace = Trace::read(&args.nodes, &args.pods)?;
-    let replays: Vec<Replay> =
-        args.policy.0.iter().map(|&policy| replay(&trace, policy)).collect::<Result<_, _>>()?;
+    let replays: Vec<Replay> = match args.gpu {
+        Gpu::Whole => {
+            let policies = policies.into_iter().filter_map(whole);
+            policies.map(|policy| whole::replay(&trace, policy)).collect::<Result<_, _>>()?
+        }
+        Gpu::Shared => {
+            let shared = shared::Shared::new(&trace, &args.nodes)?;
+            if let Some(load) = load {
+                return turnover::run(args, &shared, load, &policies);
+            }
+            policies.into_iter().map(|policy| shared.replay(policy)).collect()
+        }
+    };
     let printed = report::print(args, &trace, &replays);
     Failure::unless_empty(replays.iter().flat_map(Replay::problems).collect())?;
     printed
-}
-
-fn replay(trace: &Trace, policy: Policy) -> Result<Replay, Failure> {
-    let engine = engine(trace, policy)?;
-    let selectors = selectors(trace, &engine)?;
-    let mut latency = latencies();
-    let mut placements: Vec<Placement> = Vec::with_capacity(trace.pods.len());
-    let bar = progress(trace.pods.len() as u64, policy.name());
-    for (row, pod) in trace.pods.iter().enumerate() {
-        // A pod's name may come again, so it is the affinity key and not the id.
-        let id = format!("row-{row}");
-        let request = Request::new(id.as_bytes(), pod.whole_devices())
-            .key(pod.name.as_bytes())
-            .selector(selectors[pod.models]);
-        let start = Instant::now();
-        let result = engine.reserve(&request);
-        latency.saturating_record(nanos(start.elapsed()));
-        placements.push(match result {
-            Ok(placed) => Ok(placed.worker.index as usize),
-            Err(ReserveError::Refused(refusal)) => Err(books::reason(&refusal)),
-            Err(e) => return Err(Failure::Check(format!("{policy}: pod {}: {e}", pod.name))),
-        });
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    let books = Books::new(trace, &placements);
-    let audit = audit_text(&engine.audit(), books.placed as usize);
-    Ok(Replay { policy, books, latency, audit })
-}
-
-/// An engine with the trace's nodes as workers, in file order.
-fn engine(trace: &Trace, policy: Policy) -> Result<Engine, Failure> {
-    let default = Config::default();
-    let engine = Engine::new(Config {
-        // No more than there are: the first use of each page of a table is a page fault.
-        max_workers: trace.nodes.len().max(1),
-        max_reservations: trace.pods.len().max(1),
-        max_selectors: (trace.model_sets.len() + 1).max(default.max_selectors),
-        policy,
-        // In the protocol a pod without GPUs may run on any node.
-        gpu_separation: false,
-        ..default
-    })
-    .map_err(|e| Failure::Unusable(format!("the trace is too large: {e}")))?;
-    let specs = trace.nodes.iter().map(|node| {
-        let spec = WorkerSpec::new(node.name.as_bytes(), node.total);
-        if node.total.gpus == 0 {
-            return spec;
-        }
-        spec.gpu_type(node.model.as_bytes()).label(MODEL, node.model.as_bytes())
-    });
-    register(&engine, specs).map_err(|(at, result)| {
-        Failure::Check(format!("node {} was registered as {result:?}", trace.nodes[at].name))
-    })?;
-    Ok(engine)
-}
-
-/// A compiled selector for each set of allowed models.
-fn selectors(trace: &Trace, engine: &Engine) -> Result<Vec<Selector>, Failure> {
-    let selector = |models: &Vec<String>| {
-        if models.is_empty() {
-            return Ok(Selector::ANY);
-        }
-        let allowed = models.iter().map(|model| model.as_bytes());
-        engine
-            .selector(&Constraints::new().label_in(MODEL, allowed))
-            .map_err(|e| Failure::Check(format!("models {}: {e}", models.join("|"))))
-    };
-    trace.model_sets.iter().map(selector).collect()
 }
 
 #[cfg(test)]
@@ -213,14 +187,16 @@ mod tests {
     fn a_failed_check_is_named_and_a_good_replay_has_none() {
         let trace = Trace { nodes: vec![], pods: vec![], model_sets: vec![] };
         let mut replay = Replay {
-            policy: Policy::Spread,
-            books: Books::new(&trace, &[]),
-            latency: latencies(),
-            audit: "ok".into(),
+            policy: "spread",
+            knows_future: false,
+            books: Books::new(&trace, &[], Gpu::Whole),
+            fragmentation: None,
+            latency: crate::report::latencies(),
+            audit: Some("ok".into()),
         };
         assert!(replay.problems().is_empty());
         replay.books.oversold = 2;
-        replay.audit = "lost one".into();
+        replay.audit = Some("lost one".into());
         assert_eq!(
             replay.problems(),
             ["spread: 2 oversold, 0 misplaced", "spread: audit: lost one"]
@@ -229,10 +205,13 @@ mod tests {
 
     #[test]
     fn policies_are_listed_once_in_the_order_given() {
-        let parse = |text: &str| text.parse::<Policies>().map(|p| p.0);
-        assert_eq!(parse("spread"), Ok(vec![Policy::Spread]));
-        assert_eq!(parse("spread,first-fit,spread"), Ok(vec![Policy::Spread, Policy::FirstFit]));
-        assert_eq!(parse("all"), Ok(Policy::ALL.to_vec()));
+        let parse = |text: &str| text.parse::<Policies>();
+        assert_eq!(parse("spread"), Ok(Policies::These(vec![Policy::Spread])));
+        let both = vec![Policy::Spread, Policy::FirstFit];
+        assert_eq!(parse("spread,first-fit,spread"), Ok(Policies::These(both)));
+        assert_eq!(Policies::All.of(Gpu::Shared), Ok(Policy::ALL.to_vec()));
+        assert_eq!(Policies::All.of(Gpu::Whole).unwrap().len(), slotwise::Policy::ALL.len());
+        assert!(parse("spread,fgd").unwrap().of(Gpu::Whole).is_err());
         assert_eq!(parse("worst"), Err(UnknownPolicy));
         assert_eq!(parse(""), Err(UnknownPolicy));
     }

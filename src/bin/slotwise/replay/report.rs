@@ -21,17 +21,20 @@ struct Json<'a> {
     #[serde(flatten)]
     books: &'a Books,
     ns_per_placement: Nanos,
-    /// Whether the policy read the pods beforehand. None of this version's does.
+    /// Whether the policy read the pods beforehand.
     knows_future: bool,
-    audit: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fragmentation: Option<&'a [Option<f64>]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<&'a str>,
     version: &'static str,
 }
 
 #[derive(Serialize)]
-struct Nanos {
-    p50: u64,
-    p99: u64,
-    mean: f64,
+pub struct Nanos {
+    pub p50: u64,
+    pub p99: u64,
+    pub mean: f64,
 }
 
 impl From<&Histogram<u64>> for Nanos {
@@ -44,14 +47,15 @@ pub fn print(args: &Args, trace: &Trace, replays: &[Replay]) -> Result<(), Failu
     let json: Vec<Json<'_>> = replays
         .iter()
         .map(|replay| Json {
-            policy: replay.policy.name(),
+            policy: replay.policy,
             gpu: args.gpu,
             nodes: trace.nodes.len(),
             pods: trace.pods.len(),
             books: &replay.books,
             ns_per_placement: Nanos::from(&replay.latency),
-            knows_future: false,
-            audit: &replay.audit,
+            knows_future: replay.knows_future,
+            fragmentation: replay.fragmentation.as_deref(),
+            audit: replay.audit.as_deref(),
             version: env!("CARGO_PKG_VERSION"),
         })
         .collect();
@@ -64,21 +68,28 @@ pub fn print(args: &Args, trace: &Trace, replays: &[Replay]) -> Result<(), Failu
         let axis = |label| Axis { label, from: 0.0, to: 130.0, ticks: 14, text: &percent };
         plot::draw(
             path,
-            "GPU share allocated against arrived",
+            match args.gpu {
+                Gpu::Whole => "GPU share allocated against arrived",
+                Gpu::Shared => "GPU share allocated, and fragmented, against arrived",
+            },
             &axis("arrived"),
             &Axis { to: 100.0, ticks: 11, ..axis("allocated") },
-            replays.iter().map(line).collect(),
+            replays.iter().flat_map(lines).collect(),
         )?;
     }
     Ok(())
 }
 
-fn line(replay: &Replay) -> Series {
-    let points = replay.books.allo.iter().enumerate();
-    Series {
-        name: replay.policy.name().to_owned(),
-        points: points.filter_map(|(k, allo)| Some((k as f64, (*allo)?))).collect(),
-    }
+/// Allocated, and what is free and useless where that is known.
+fn lines(replay: &Replay) -> impl Iterator<Item = Series> {
+    let series = |name: String, values: &[Option<f64>]| {
+        let points = values.iter().enumerate();
+        Series { name, points: points.filter_map(|(k, v)| Some((k as f64, (*v)?))).collect() }
+    };
+    let allocated = series(replay.policy.to_owned(), &replay.books.allo);
+    let fragmented = replay.fragmentation.as_deref();
+    let fragmented = fragmented.map(|f| series(format!("{}: fragmented", replay.policy), f));
+    [Some(allocated), fragmented].into_iter().flatten()
 }
 
 fn text(replays: &[Json<'_>]) -> String {
@@ -94,9 +105,11 @@ fn text(replays: &[Json<'_>]) -> String {
         "ns mean",
         "oversold",
         "audit",
+        "knows future",
     ]);
     let percent = |value: Option<f64>| number(value.map_or("-".into(), |v| format!("{v:.2} %")));
-    for Json { policy, books, ns_per_placement: ns, audit, .. } in replays {
+    for Json { policy, books, ns_per_placement: ns, audit, knows_future, .. } in replays {
+        let audit = audit.unwrap_or("-");
         let reasons: Vec<String> = books
             .dropped_by_reason
             .iter()
@@ -113,14 +126,19 @@ fn text(replays: &[Json<'_>]) -> String {
             number(HumanCount(ns.p99)),
             number(HumanCount(ns.mean.round() as u64)),
             verdict(books.oversold, books.oversold == 0),
-            verdict(audit, *audit == "ok"),
+            verdict(audit, matches!(audit, "ok" | "-")),
+            Cell::new(if *knows_future { "yes" } else { "no" }),
         ]);
     }
-    let Json { nodes, pods, books, .. } = &replays[0];
+    let Json { nodes, pods, books, gpu, .. } = &replays[0];
+    let takes = match gpu {
+        Gpu::Whole => "a part of a device takes a whole one",
+        Gpu::Shared => "a part of a device takes that part",
+    };
     let asked =
         books.arrived_percent.map_or(String::new(), |p| format!(" that ask for {p:.1} % of them"));
     format!(
-        "{} nodes with {} GPUs; {} pods{asked}; a part of a device takes a whole one\n{table}",
+        "{} nodes with {} GPUs; {} pods{asked}; {takes}\n{table}",
         HumanCount(*nodes as u64),
         HumanCount(books.capacity_gpu_milli / super::input::DEVICE),
         HumanCount(*pods as u64),

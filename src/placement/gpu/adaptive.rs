@@ -1,0 +1,556 @@
+//! The engine's own policy: it learns the mix of requests as it goes, and puts each where it
+//! destroys the least of what that mix would still place.
+//!
+//! 1. A node is worth what short random sequences drawn from the mix would fill of its devices
+//!    ([`fill`](super::fill)). A request destroys the worth before, less the worth after, less what
+//!    it takes itself.
+//! 2. To that come the prices of what is scarce ([`prices`](super::prices)).
+//! 3. The sum counts in steps of 60 thousandths of a device; among equals, the lowest node wins.
+//!
+//! What is kept: for each kind of request and each node, what the request would destroy there and
+//! which places it would cost. It is computed again when the node changed, a bounded number of
+//! times for each request, and when new sequences were drawn, a few nodes at a time. Until then
+//! what was computed last stands; what is about to win is always looked at as it is now.
+
+use super::{
+    Changes, DeviceSet, Kinds, Node, Shape,
+    fill::{LANES, Sequences},
+    memo::Memo,
+    node::mix,
+    prices::{self, Needs, PLACES, Prices, Supply},
+    ranking::{Ranking, UNFIT},
+    rules::tightest_devices,
+};
+
+/// Thousandths of a device that two nodes may differ by and still be equal.
+const STEP: i32 = 60 * LANES as i32;
+
+/// Where the steps begin below nothing destroyed: estimates scatter, and a node of which little
+/// less than nothing seems to be destroyed is no better than one of which nothing is.
+const BELOW: i32 = 20 * LANES as i32;
+
+/// Requests after which sequences are drawn anew; the first times after 8, 16, 32 and so on.
+pub const REDRAW: u64 = 600;
+
+/// Requests between two looks at prices, at least.
+pub const REPRICE: u64 = 100;
+
+/// Steps behind the best within which a node of an older epoch may win by new sequences.
+const NEAR: u32 = 3;
+
+/// Epochs after which a node is looked at again in any case.
+const OLD: u16 = 8;
+
+/// Key of a node that takes the request but could not be looked at yet: the last resort.
+const UNKNOWN: u32 = UNFIT - 1;
+
+/// The middle of the keys: nothing destroyed, no price.
+const MIDDLE: i32 = 1 << 20;
+
+/// How much is done for one request, and where the random numbers start. The values are the same
+/// for every cluster and mix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Node states that are valued for one request, about.
+    pub values: u32,
+    /// Of them, at most so many for what was computed with older sequences.
+    pub older: u32,
+    /// Winners that are looked at again, where what is kept of them is older or the node changed.
+    pub looks: u32,
+    /// Nodes that are looked through for what is older.
+    pub sweep: usize,
+    /// Nodes that are added up for the next prices.
+    pub survey: usize,
+    /// Other seeds, other sequences.
+    pub seed: u64,
+}
+
+impl Tuning {
+    /// Nothing is put off, at any cost: what the naive twin does.
+    pub const EXACT: Tuning = Tuning {
+        values: u32::MAX,
+        older: u32::MAX,
+        looks: u32::MAX,
+        sweep: usize::MAX,
+        survey: usize::MAX,
+        seed: 1,
+    };
+}
+
+impl Default for Tuning {
+    fn default() -> Tuning {
+        Tuning { values: 40, older: 10, looks: 20, sweep: 1024, survey: 64, seed: 1 }
+    }
+}
+
+/// What a request of one kind would do to one node.
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    /// Destroyed thousandths of devices, times [`LANES`].
+    base: i32,
+    /// Low bits of the number of the node's change that this was computed after.
+    change: u32,
+    /// Low bits of the epoch that this was computed in.
+    epoch: u16,
+    devices: DeviceSet,
+    /// Places lost.
+    lost: [u8; PLACES.len()],
+}
+
+/// [`Cell::base`] of a node that does not fit, and of one that fits and was not looked at.
+const NO_FIT: i32 = i32::MAX;
+const NO_LOOK: i32 = i32::MAX - 1;
+
+const EMPTY: Cell =
+    Cell { base: NO_FIT, change: u32::MAX, epoch: 0, devices: DeviceSet::NONE, lost: [0; 4] };
+
+/// What is kept for one kind of request.
+#[derive(Clone, Debug)]
+struct Table {
+    shape: Shape,
+    cells: Vec<Cell>,
+    ranking: Ranking,
+    /// Changes up to here are in the cells.
+    seen: u64,
+    /// Prices that the keys were made with.
+    prices: u32,
+    /// What the places lost were counted with.
+    needs: Needs,
+    /// Where to look for older cells next.
+    sweep: usize,
+}
+
+/// What was learned, and what is kept. Memory: at most [`super::MAX_KINDS`] kinds of 20 bytes a
+/// node, and a megabyte.
+#[derive(Clone, Debug)]
+pub struct Adaptive {
+    tuning: Tuning,
+    learned: Learned,
+    epoch: u32,
+    memo: Memo<i32>,
+    tables: Vec<Option<Box<Table>>>,
+    prices: Prices,
+    price_version: u32,
+    supply: Supply,
+    counting: Supply,
+    survey: usize,
+    priced_at: u64,
+    held: Vec<(usize, u32)>,
+}
+
+/// The mix, and what was drawn from it: a function of the requests that came, the seed, and
+/// whether CPU was tight.
+#[derive(Clone, Debug, Default)]
+pub struct Learned {
+    /// Kinds and counts.
+    pub kinds: Kinds,
+    /// The sequences drawn last.
+    pub sequences: Sequences,
+    /// What requests for several devices need of CPU.
+    pub needs: Needs,
+    /// Requests without devices were drawn, too.
+    pub cpu_tight: bool,
+    redraw_at: u64,
+}
+
+impl Learned {
+    /// One more request. Says whether sequences were drawn anew.
+    pub fn arrive(&mut self, shape: &Shape, seed: u64, supply: &Supply) -> bool {
+        self.kinds.count(&shape.without_memory());
+        let arrived = self.kinds.arrived();
+        if arrived < self.redraw_at.max(8) {
+            return false;
+        }
+        self.redraw_at = arrived + arrived.min(REDRAW);
+        self.cpu_tight = prices::cpu_is_tight(&self.kinds, supply);
+        prices::follow(&mut self.needs, prices::needs(&self.kinds));
+        let wanted = |(s, _): &(&Shape, u64)| self.cpu_tight || s.num_gpu() > 0;
+        let weights: Vec<(Shape, u64)> =
+            self.kinds.iter().filter(wanted).map(|(shape, count)| (*shape, count)).collect();
+        self.sequences = Sequences::draw(&weights, mix(seed) ^ arrived);
+        true
+    }
+}
+
+impl Adaptive {
+    /// For these nodes, which must stay as many.
+    pub fn new(nodes: &[Node], tuning: Tuning) -> Adaptive {
+        let mut supply = Supply::NONE;
+        nodes.iter().for_each(|node| supply.add(node, &Needs::default()));
+        Adaptive {
+            tuning,
+            learned: Learned::default(),
+            epoch: 0,
+            memo: Memo::new(1 << 15),
+            tables: Vec::new(),
+            prices: Prices::NONE,
+            price_version: 0,
+            counting: supply,
+            supply,
+            survey: 0,
+            priced_at: 0,
+            held: Vec::new(),
+        }
+    }
+
+    /// What it knows by now.
+    pub fn learned(&self) -> &Learned {
+        &self.learned
+    }
+
+    /// One more request came; call it once for each, before [`Adaptive::choose`].
+    pub fn arrive(&mut self, nodes: &[Node], shape: &Shape) {
+        if self.learned.arrive(shape, self.tuning.seed, &self.supply) {
+            self.epoch += 1;
+        }
+        self.look_at_prices(nodes);
+    }
+
+    /// Adds up a slice of the nodes; prices come from a whole round, so they may lag by one.
+    fn look_at_prices(&mut self, nodes: &[Node]) {
+        let arrived = self.learned.kinds.arrived();
+        if self.survey == 0 {
+            if arrived < self.priced_at + REPRICE && self.priced_at > 0 {
+                return;
+            }
+            self.counting = Supply::NONE;
+        }
+        let end = self.survey.saturating_add(self.tuning.survey).min(nodes.len());
+        for node in &nodes[self.survey..end] {
+            self.counting.add(node, &self.learned.needs);
+        }
+        self.survey = end;
+        if end == nodes.len() {
+            (self.survey, self.priced_at) = (0, arrived);
+            self.supply = self.counting;
+            let prices = Prices::of(&self.learned.kinds, &self.supply);
+            if prices != self.prices {
+                self.prices = prices;
+                self.price_version += 1;
+            }
+        }
+    }
+
+    /// The node and the devices for a request, if it fits anywhere. Nothing is taken.
+    pub fn choose(
+        &mut self,
+        nodes: &[Node],
+        changes: &Changes,
+        shape: &Shape,
+    ) -> Option<(usize, DeviceSet)> {
+        let kind = shape.without_memory();
+        let number = match self.learned.kinds.number(&kind) {
+            Some(number) => number,
+            None => self.learned.kinds.count(&kind).0,
+        };
+        if self.tables.len() <= number {
+            self.tables.resize(number + 1, None);
+        }
+        let known = self.tables[number].take().filter(|table| table.shape == kind);
+        let mut table = known.unwrap_or_else(|| {
+            Box::new(Table {
+                shape: kind,
+                cells: vec![EMPTY; nodes.len()],
+                ranking: Ranking::new(nodes.len()),
+                seen: 0,
+                prices: u32::MAX,
+                needs: Needs::default(),
+                sweep: 0,
+            })
+        });
+        let mut held = core::mem::take(&mut self.held);
+        let mut look = Look::new(self, &mut table, nodes, changes);
+        look.catch_up();
+        let found = look.winner(shape.memory(), &mut held);
+        self.held = held;
+        self.tables[number] = Some(table);
+        found
+    }
+}
+
+/// One request's look at its table.
+struct Look<'a> {
+    table: &'a mut Table,
+    nodes: &'a [Node],
+    changes: &'a Changes,
+    tuning: Tuning,
+    sequences: &'a Sequences,
+    needs: &'a Needs,
+    memo: &'a mut Memo<i32>,
+    epoch: u32,
+    model_prices: [i32; super::MAX_MODELS],
+    place_prices: [i32; PLACES.len()],
+    price_version: u32,
+    /// Values computed so far.
+    spent: u32,
+}
+
+impl<'a> Look<'a> {
+    fn new(
+        policy: &'a mut Adaptive,
+        table: &'a mut Table,
+        nodes: &'a [Node],
+        changes: &'a Changes,
+    ) -> Look<'a> {
+        let Adaptive { tuning, learned, epoch, memo, prices, price_version, .. } = policy;
+        let shape = table.shape;
+        Look {
+            table,
+            nodes,
+            changes,
+            tuning: *tuning,
+            sequences: &learned.sequences,
+            needs: &learned.needs,
+            memo,
+            epoch: *epoch,
+            model_prices: core::array::from_fn(|m| prices.of_model(&shape, m as u8)),
+            place_prices: prices.of_places(),
+            price_version: *price_version,
+            spent: 0,
+        }
+    }
+
+    /// Brings the table up to date, as far as the request may cost.
+    fn catch_up(&mut self) {
+        let first = self.table.seen == 0;
+        // With new prices, or at first, all keys are made below at once.
+        let at_once =
+            first || self.table.prices != self.price_version || self.table.needs != *self.needs;
+        if self.table.needs != *self.needs {
+            self.table.needs = *self.needs;
+            self.count_places();
+        }
+        let mut known = Known::default();
+        let changes = self.changes;
+        self.table.seen = changes.since(self.table.seen, |node| {
+            if self.spent >= self.tuning.values {
+                self.postpone(node);
+            } else if !first {
+                self.renew(node);
+            } else {
+                // Most nodes are in a state that others are in.
+                let state = &self.nodes[node];
+                self.table.cells[node] = match known.get(state) {
+                    Some(cell) => Cell { change: changes.last(node) as u32, ..cell },
+                    None => {
+                        self.renew(node);
+                        known.put(state, self.table.cells[node])
+                    }
+                };
+            }
+            if !at_once {
+                self.show(node);
+            }
+            self.spent < self.tuning.values
+        });
+        let near = self.table.ranking.best().map_or(UNFIT, |(_, key)| key.saturating_add(NEAR));
+        let (mut left, before) = (self.tuning.sweep.min(self.nodes.len()), self.spent);
+        while left > 0 && self.spent < self.tuning.values && self.spent - before < self.tuning.older
+        {
+            let node = self.table.sweep;
+            self.table.sweep = if node + 1 < self.nodes.len() { node + 1 } else { 0 };
+            left -= 1;
+            if self.is_stale(node) || self.is_older(node) && self.may_win(node, near) {
+                self.renew(node);
+                if !at_once {
+                    self.show(node);
+                }
+            }
+        }
+        if at_once {
+            self.table.prices = self.price_version;
+            let (models, places) = (&self.model_prices, &self.place_prices);
+            let all = self.table.cells.iter().zip(self.nodes);
+            self.table
+                .ranking
+                .fill(all.map(|(cell, node)| key(cell, node.model(), models, places)));
+        }
+    }
+
+    /// The best node as it is now. `held`: room for nodes that are short of memory alone.
+    fn winner(&mut self, memory: u32, held: &mut Vec<(usize, u32)>) -> Option<(usize, DeviceSet)> {
+        held.clear();
+        let mut looks = 0;
+        let found = loop {
+            let Some((node, key)) = self.table.ranking.best() else {
+                // What was put off may have room again.
+                if self.table.seen == self.changes.now() {
+                    break None;
+                }
+                let changes = self.changes;
+                while self.table.seen < changes.now() {
+                    self.table.seen = changes.since(self.table.seen, |node| {
+                        self.postpone(node);
+                        self.show(node);
+                        true
+                    });
+                }
+                continue;
+            };
+            let stale = self.is_stale(node);
+            if looks < self.tuning.looks && (stale || self.is_older(node)) {
+                looks += 1;
+                self.renew(node);
+                self.show(node);
+            } else if stale && !self.fits(&self.nodes[node]) {
+                self.postpone(node);
+                self.show(node);
+            } else if self.nodes[node].memory < memory {
+                held.push((node, key));
+                self.table.ranking.set(node, UNFIT);
+            } else {
+                // Not looked at for too many looks: it fits, and so do the tightest devices.
+                let devices = match stale {
+                    true => tightest_devices(&self.nodes[node], &self.table.shape),
+                    false => self.table.cells[node].devices,
+                };
+                break Some((node, devices));
+            }
+        };
+        held.drain(..).for_each(|(node, key)| self.table.ranking.set(node, key));
+        found
+    }
+
+    /// The node changed since, or was not looked at.
+    fn is_stale(&self, node: usize) -> bool {
+        let cell = &self.table.cells[node];
+        cell.change != self.changes.last(node) as u32 || cell.base == NO_LOOK
+    }
+
+    /// New sequences were drawn since.
+    fn is_older(&self, node: usize) -> bool {
+        let cell = &self.table.cells[node];
+        cell.base != NO_FIT && cell.epoch != self.epoch as u16
+    }
+
+    /// An older cell is worth a look: it is not far from the best, or is very old.
+    fn may_win(&self, node: usize, near: u32) -> bool {
+        if self.tuning == (Tuning { seed: self.tuning.seed, ..Tuning::EXACT }) {
+            return true;
+        }
+        let cell = &self.table.cells[node];
+        let model = self.nodes[node].model();
+        key(cell, model, &self.model_prices, &self.place_prices) <= near
+            || (self.epoch as u16).wrapping_sub(cell.epoch) >= OLD
+    }
+
+    fn fits(&self, node: &Node) -> bool {
+        node.cpu >= self.table.shape.cpu() && node.devices_fit(&self.table.shape)
+    }
+
+    /// Sees to it that the node is found if it fits, and is not if it does not; no more.
+    fn postpone(&mut self, node: usize) {
+        let fits = self.fits(&self.nodes[node]);
+        let cell = &mut self.table.cells[node];
+        match (fits, cell.base) {
+            (false, _) => *cell = Cell { change: self.changes.last(node) as u32, ..EMPTY },
+            (true, NO_FIT) => *cell = Cell { base: NO_LOOK, ..EMPTY },
+            (true, _) => {}
+        }
+    }
+
+    /// Computes the node's cell.
+    fn renew(&mut self, node: usize) {
+        let change = self.changes.last(node) as u32;
+        let state = self.nodes[node].with_memory(u32::MAX);
+        self.table.cells[node] = if self.fits(&state) {
+            let found = self.destroyed(&state);
+            Cell { change, epoch: self.epoch as u16, ..found }
+        } else {
+            Cell { change, ..EMPTY }
+        };
+    }
+
+    /// What the request destroys on a node that it fits, by the choice of devices that destroys the
+    /// least; among equal ones the device with the least free.
+    fn destroyed(&mut self, node: &Node) -> Cell {
+        let shape = self.table.shape;
+        let before = self.value(node);
+        let mut best = EMPTY;
+        let mut best_free = u16::MAX;
+        for devices in node.options(&shape) {
+            let Some(after) = node.take(&shape, devices) else { continue };
+            let base = before - self.value(&after) - shape.asks() as i32 * LANES as i32;
+            let free = devices.iter().next().map_or(0, |i| node.devices()[i]);
+            if (base, free) < (best.base, best_free) {
+                best_free = free;
+                best = Cell { base, devices, lost: self.lost(node, &after), ..EMPTY };
+            }
+        }
+        best
+    }
+
+    /// The places that a node loses when the request takes it from one state to the other. What
+    /// takes as many devices itself needs the place and does not lose it.
+    fn lost(&self, before: &Node, after: &Node) -> [u8; PLACES.len()] {
+        let (before, after) =
+            (prices::places(before, self.needs), prices::places(after, self.needs));
+        let num_gpu = self.table.shape.num_gpu();
+        core::array::from_fn(|i| {
+            if num_gpu < PLACES[i] { before[i].saturating_sub(after[i]) } else { 0 }
+        })
+    }
+
+    /// Counts the places lost anew, in all cells that are of the nodes as they are.
+    fn count_places(&mut self) {
+        for node in 0..self.nodes.len() {
+            let (cell, state) = (self.table.cells[node], self.nodes[node].with_memory(u32::MAX));
+            if cell.base == NO_FIT || self.is_stale(node) {
+                continue;
+            }
+            if let Some(after) = state.take(&self.table.shape, cell.devices) {
+                self.table.cells[node].lost = self.lost(&state, &after);
+            }
+        }
+    }
+
+    fn value(&mut self, node: &Node) -> i32 {
+        let (sequences, spent) = (self.sequences, &mut self.spent);
+        self.memo.get(sequences.digest(node), self.epoch, || {
+            *spent += 1;
+            sequences.value(node)
+        })
+    }
+
+    fn show(&mut self, node: usize) {
+        let model = self.nodes[node].model();
+        let key = key(&self.table.cells[node], model, &self.model_prices, &self.place_prices);
+        self.table.ranking.set(node, key);
+    }
+}
+
+/// A cell's place in the ranking.
+#[inline]
+fn key(cell: &Cell, model: u8, models: &[i32], places: &[i32; PLACES.len()]) -> u32 {
+    match cell.base {
+        NO_FIT => UNFIT,
+        NO_LOOK => UNKNOWN,
+        base => {
+            let lost = cell.lost.iter().zip(places).map(|(&n, price)| i32::from(n) * price);
+            let all = base + models[usize::from(model)] + lost.sum::<i32>();
+            ((all + BELOW).div_euclid(STEP) + MIDDLE) as u32
+        }
+    }
+}
+
+/// Cells by state, while a table is made: the last one of each place.
+#[derive(Default)]
+struct Known {
+    places: [Option<(Node, Cell)>; 16],
+}
+
+impl Known {
+    fn at(state: &Node) -> usize {
+        (usize::from(state.model()) * 5 + state.devices().len()) % 16
+    }
+
+    fn get(&self, state: &Node) -> Option<Cell> {
+        let (known, cell) = self.places[Known::at(state)].as_ref()?;
+        (known.with_memory(state.memory) == *state).then_some(*cell)
+    }
+
+    fn put(&mut self, state: &Node, cell: Cell) -> Cell {
+        self.places[Known::at(state)] = Some((*state, cell));
+        cell
+    }
+}

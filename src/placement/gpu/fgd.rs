@@ -1,0 +1,91 @@
+//! Fragmentation gradient descent, as published: Weng et al., "Beware of Fragmentation: Scheduling
+//! GPU-Sharing Workloads with Fragmentation Gradient Descent", USENIX ATC 2023.
+//!
+//! It knows beforehand which requests are typical, and puts each where the least free GPU becomes
+//! useless to those.
+
+use std::{cell::RefCell, collections::HashMap};
+
+use super::{Node, Shape, memo::Memo, rules::Scored};
+
+/// The share of requests that the typical ones make up, in hundredths.
+const TYPICAL: u64 = 95;
+
+/// A kind of request and how likely it is.
+#[derive(Clone, Debug)]
+pub struct Typical {
+    shape: Shape,
+    share: f64,
+}
+
+/// The kinds that make up 95 % of the requests, most frequent first, kinds that are equally
+/// frequent in the order of their amounts; memory does not tell kinds apart. The published policy
+/// reads the requests that are to come for this.
+pub fn typical(requests: impl IntoIterator<Item = Shape>) -> Vec<Typical> {
+    let mut counts: HashMap<Shape, u64> = HashMap::new();
+    for shape in requests {
+        *counts.entry(shape.without_memory()).or_insert(0) += 1;
+    }
+    let all: u64 = counts.values().sum();
+    let mut counts: Vec<(Shape, u64)> = counts.into_iter().collect();
+    let order = |s: &Shape| (s.cpu(), s.milli(), s.num_gpu(), s.models());
+    counts.sort_by_key(|(shape, count)| (u64::MAX - count, order(shape)));
+    let mut sum = 0;
+    counts.retain(|(_, count)| {
+        let wanted = sum * 100 < all * TYPICAL;
+        sum += if wanted { *count } else { 0 };
+        wanted
+    });
+    let share = |count: u64| count as f64 / sum as f64;
+    counts.into_iter().map(|(shape, count)| Typical { shape, share: share(count) }).collect()
+}
+
+/// Free thousandths of a node's devices that a request drawn from the typical ones is expected to
+/// find useless. All of them, if it needs no device, may not use the model, or does not fit by CPU
+/// or devices; else those of devices with less free than it asks of one.
+pub fn fragmentation(node: &Node, typical: &[Typical]) -> f64 {
+    let free = node.free();
+    let useless = |shape: &Shape| {
+        if shape.num_gpu() == 0 || shape.cpu() > node.cpu || !node.devices_fit(shape) {
+            return free;
+        }
+        let small = node.devices().iter().filter(|&&left| left < shape.milli());
+        small.map(|&left| u32::from(left)).sum()
+    };
+    typical.iter().map(|kind| kind.share * f64::from(useless(&kind.shape))).sum()
+}
+
+/// The policy: typical requests, and fragmentation by node state.
+#[derive(Clone, Debug)]
+pub struct Fgd {
+    typical: Vec<Typical>,
+    // Reading a score remembers; that is nobody else's to see.
+    memo: RefCell<Memo<f64>>,
+}
+
+impl Fgd {
+    /// For these typical requests.
+    pub fn new(typical: Vec<Typical>) -> Fgd {
+        Fgd { typical, memo: RefCell::new(Memo::new(1 << 15)) }
+    }
+
+    /// 100 less trunc(100 x sigmoid((before - after) / 1000)) for the device with the largest
+    /// such score, the lowest among equal ones; the request fits.
+    pub fn score(&self, node: &Node, shape: &Shape) -> Option<Scored> {
+        let mut memo = self.memo.borrow_mut();
+        let mut fragmentation = |node: &Node| {
+            memo.get(node.digest(node.cpu, 1), 0, || fragmentation(node, &self.typical))
+        };
+        let before = fragmentation(node);
+        let options = node.options(shape).filter_map(|devices| {
+            let after = fragmentation(&node.take(shape, devices)?);
+            Some(Scored { key: 100 - goodness(before, after), devices })
+        });
+        options.min_by_key(|scored| scored.key)
+    }
+}
+
+/// The published score of a change of fragmentation, 0 to 100.
+pub(super) fn goodness(before: f64, after: f64) -> u32 {
+    (100.0 / (1.0 + (-(before - after) / 1000.0).exp())) as u32
+}

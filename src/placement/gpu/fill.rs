@@ -1,0 +1,227 @@
+//! What a node is worth: how much of its devices short random sequences of requests would still
+//! fill.
+
+use super::{
+    MAX_DEVICES, MAX_MODELS, Node, Shape, WHOLE,
+    lanes::{Lanes, WIDTH},
+    node::mix,
+};
+
+/// Sequences, side by side: one in each lane, so that a step is the same few instructions for all.
+pub const LANES: usize = 2 * WIDTH;
+
+/// Requests drawn for each sequence. Longer ones find a place for every sliver and so make nodes
+/// that are hard to fill look well; shorter ones do not fill a large node.
+pub const LENGTH: usize = 60;
+
+/// CPU counts in tenths of a core here: of a node rounded down, of a request up.
+const TENTH: u32 = 100;
+
+/// Steps between looks whether anything more fits.
+const STRIDE: usize = 5;
+
+/// One request of each of [`WIDTH`] sequences.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    cpu: Lanes,
+    milli: Lanes,
+    /// How many devices, where that is more than one.
+    several: Lanes,
+    any_several: bool,
+}
+
+/// A request that fits nowhere: its sequence is over.
+const OVER: i16 = i16::MAX;
+
+/// A device with nothing free.
+const EMPTY: i16 = i16::MIN;
+
+/// The sequences drawn last, as each model meets them.
+#[derive(Clone, Debug, Default)]
+pub struct Sequences {
+    /// By lane.
+    drawn: Vec<Vec<Shape>>,
+    /// Each half of the lanes on its own: so much fits into a processor's registers.
+    by_model: Vec<[Vec<Step>; 2]>,
+    /// The least that a drawn request for devices asks of one, and of CPU.
+    least_milli: i16,
+    least_cpu: i16,
+}
+
+/// CPU in tenths of a core, as much as 3,276 cores.
+fn tenths(cpu: u32) -> i16 {
+    cpu.min(OVER as u32 - 1) as i16
+}
+
+impl Sequences {
+    /// Draws new ones from kinds by weight; `seed` alone says which. Cost: some ten microseconds.
+    pub fn draw(kinds: &[(Shape, u64)], seed: u64) -> Sequences {
+        let mut sums: Vec<u64> = Vec::with_capacity(kinds.len());
+        for (_, weight) in kinds {
+            sums.push(sums.last().unwrap_or(&0) + weight);
+        }
+        let Some(&all) = sums.last().filter(|&&all| all > 0) else {
+            return Sequences::default();
+        };
+        // As many of each kind as its weight says, to within one, in random order.
+        const ALL: u64 = (LANES * LENGTH) as u64;
+        let mut counter = mix(seed);
+        let mut below = |n: u64| {
+            counter = counter.wrapping_add(1);
+            ((u128::from(mix(counter)) * u128::from(n)) >> 64) as u64
+        };
+        let offset = below(all);
+        let at = |i: u64| {
+            ((u128::from(i) * u128::from(all) + u128::from(offset)) / u128::from(ALL)) as u64
+        };
+        let kind_at = |i: u64| kinds[sums.partition_point(|&sum| sum <= at(i))].0;
+        let mut order: Vec<Shape> = (0..ALL).map(kind_at).collect();
+        for i in (1..order.len()).rev() {
+            order.swap(i, below(i as u64 + 1) as usize);
+        }
+        let drawn: Vec<Vec<Shape>> = order.chunks_exact(LENGTH).map(<[Shape]>::to_vec).collect();
+        let parts = || drawn.iter().flatten().filter(|shape| shape.num_gpu() > 0);
+        let least_milli = parts().map(|shape| shape.milli() as i16).min().unwrap_or(OVER);
+        let least_cpu = parts().map(|shape| tenths(shape.cpu().div_ceil(TENTH))).min();
+        let least_cpu = least_cpu.unwrap_or(OVER);
+        let (low, high) = drawn.split_at(WIDTH);
+        let by_model =
+            (0..MAX_MODELS as u8).map(|model| [low, high].map(|half| steps(half, model))).collect();
+        Sequences { drawn, by_model, least_milli, least_cpu }
+    }
+
+    /// The drawn requests, by sequence.
+    pub fn drawn(&self) -> &[Vec<Shape>] {
+        &self.drawn
+    }
+
+    /// States of the same [`Sequences::value`] that differ in nothing that matters share this number.
+    #[inline]
+    pub fn digest(&self, node: &Node) -> u64 {
+        node.digest(node.cpu / TENTH, self.least_milli as u16)
+    }
+
+    /// Thousandths of devices that the sequences fill on this node, summed over [`LANES`]
+    /// sequences. Each offers its requests one after the other; one that does not fit is passed
+    /// over; a part goes to the device that it fills up the most. Memory is not looked at.
+    /// Cost: one or two microseconds for 8 devices.
+    pub fn value(&self, node: &Node) -> i32 {
+        let Some(halves) = self.by_model.get(usize::from(node.model())) else { return 0 };
+        let mut free = [0i16; MAX_DEVICES];
+        let mut count = 0;
+        for &left in node.devices().iter().filter(|&&left| left as i16 >= self.least_milli) {
+            free[count] = left as i16;
+            count += 1;
+        }
+        let cpu = tenths(node.cpu / TENTH);
+        match count {
+            _ if cpu < self.least_cpu => 0,
+            0 => 0,
+            1 => self.fill::<1>(halves, cpu, &free),
+            2 => self.fill::<2>(halves, cpu, &free),
+            3 => self.fill::<3>(halves, cpu, &free),
+            4 => self.fill::<4>(halves, cpu, &free),
+            5 => self.fill::<5>(halves, cpu, &free),
+            6 => self.fill::<6>(halves, cpu, &free),
+            7 => self.fill::<7>(halves, cpu, &free),
+            8 => self.fill::<8>(halves, cpu, &free),
+            _ => self.fill::<MAX_DEVICES>(halves, cpu, &free),
+        }
+    }
+
+    fn fill<const D: usize>(
+        &self,
+        halves: &[Vec<Step>; 2],
+        cpu: i16,
+        free: &[i16; MAX_DEVICES],
+    ) -> i32 {
+        halves.iter().map(|steps| self.fill_half::<D>(steps, cpu, free)).sum()
+    }
+
+    /// Written without branches on lanes, so that it compiles to vector instructions.
+    ///
+    /// What is free counts from [`EMPTY`] on: then what a device has left after a request that does
+    /// not fit wraps round to more than after any that does, and the tightest device is a minimum.
+    #[inline(never)]
+    fn fill_half<const D: usize>(
+        &self,
+        steps: &[Step],
+        cpu: i16,
+        free: &[i16; MAX_DEVICES],
+    ) -> i32 {
+        let zero = Lanes::all(0);
+        let mut cpu = Lanes::all(cpu);
+        let mut left: [Lanes; D] = core::array::from_fn(|d| Lanes::all(EMPTY + free[d]));
+        for (number, step) in steps.iter().enumerate() {
+            if number % STRIDE == 0 && self.nothing_more_fits(cpu, &left) {
+                break;
+            }
+            let best =
+                left.iter().fold(Lanes::all(OVER), |best, free| best.min(free.less(step.milli)));
+            let mut takes = zero.above(best).and_not(step.cpu.above(cpu));
+            if step.any_several {
+                several(step, &mut left, &mut cpu, &mut takes);
+            }
+            cpu = cpu.less(takes.and(step.cpu));
+            for free in &mut left {
+                let here = takes.and(free.less(step.milli).equals(best));
+                takes = takes.and_not(here);
+                *free = free.less(here.and(step.milli));
+            }
+        }
+        let before: i32 = free[..D].iter().map(|&free| i32::from(EMPTY + free)).sum();
+        before * WIDTH as i32 - left.iter().map(|lanes| lanes.sum()).sum::<i32>()
+    }
+
+    /// In no lane is there a device and CPU for the least of what is asked of either.
+    #[inline(always)]
+    fn nothing_more_fits<const D: usize>(&self, cpu: Lanes, left: &[Lanes; D]) -> bool {
+        let most = left.iter().fold(Lanes::all(EMPTY), |most, free| most.max(*free));
+        let device = most.above(Lanes::all(EMPTY + self.least_milli - 1));
+        cpu.above(Lanes::all(self.least_cpu - 1)).and(device).is_zero()
+    }
+}
+
+/// Places the requests for several whole devices, and takes them out of `takes`.
+#[inline]
+fn several<const D: usize>(step: &Step, left: &mut [Lanes; D], cpu: &mut Lanes, takes: &mut Lanes) {
+    let (zero, full) = (Lanes::all(0), Lanes::all(EMPTY + WHOLE as i16));
+    let mut whole = zero;
+    for free in left.iter() {
+        whole = whole.less(free.equals(full));
+    }
+    let mut wanted = takes.and(step.several).and_not(step.several.above(whole));
+    *takes = takes.and(step.several.equals(zero));
+    *cpu = cpu.less(wanted.above(zero).and(step.cpu));
+    for free in left.iter_mut() {
+        let here = wanted.above(zero).and(free.equals(full));
+        wanted = wanted.less(here.and(Lanes::all(1)));
+        *free = free.less(here.and(Lanes::all(WHOLE as i16)));
+    }
+}
+
+/// The sequences without what a model may not take; those that are over end in requests that fit
+/// nowhere.
+fn steps(drawn: &[Vec<Shape>], model: u8) -> Vec<Step> {
+    let allowed = |shape: &&Shape| shape.num_gpu() == 0 || shape.models().contains(model);
+    let lanes: Vec<Vec<&Shape>> =
+        drawn.iter().map(|lane| lane.iter().filter(allowed).collect()).collect();
+    let longest = lanes.iter().map(Vec::len).max().unwrap_or(0);
+    let step = |number: usize| {
+        let each = |f: &dyn Fn(&Shape) -> i16, none| {
+            Lanes(core::array::from_fn(|l| lanes[l].get(number).map_or(none, |shape| f(shape))))
+        };
+        let several = |shape: &Shape| match shape.num_gpu() {
+            0 | 1 => 0,
+            n => i16::from(n),
+        };
+        let several = each(&several, 0);
+        Step {
+            cpu: each(&|shape| tenths(shape.cpu().div_ceil(TENTH)), 0),
+            milli: each(&|shape| shape.milli() as i16, OVER),
+            several,
+            any_several: !several.is_zero(),
+        }
+    };
+    (0..longest).map(step).collect()
+}

@@ -1,0 +1,35 @@
+//! Placement of requests for parts of a device, or for several whole ones, on nodes with devices.
+//!
+//! Plain data in, a proposal out: a [`Placer`] mirrors what nodes have free, [`Placer::choose`]
+//! proposes a node and its devices for a request, and [`Placer::update`] tells it what a node has
+//! now, after a placement, a release or anything else. Whoever owns the truth takes the devices,
+//! and updates and asks again where they were gone.
+
+mod adaptive;
+mod changes;
+mod explain;
+mod fgd;
+mod fill;
+mod kinds;
+mod lanes;
+mod memo;
+pub mod naive;
+mod node;
+mod placer;
+mod policy;
+mod prices;
+mod ranking;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+pub use adaptive::{Adaptive, Learned, REDRAW, REPRICE, Tuning};
+pub use changes::Changes;
+pub use explain::{Refused, Short, explain};
+pub use fgd::{Typical, fragmentation, typical};
+pub use fill::{LANES, LENGTH, Sequences};
+pub use kinds::{Kinds, MAX_KINDS};
+pub use node::{DeviceSet, MAX_DEVICES, MAX_MODELS, ModelSet, Node, Shape, ShapeError, WHOLE};
+pub use placer::{Choice, Method, Placer};
+pub use policy::{Policy, UnknownPolicy};
+pub use prices::Supply;

@@ -1,0 +1,252 @@
+//! Nodes, a policy, and what is kept so that a choice costs what changed, not what there is.
+
+use std::collections::HashMap;
+
+use super::{
+    Adaptive, Changes, DeviceSet, MAX_KINDS, Node, Policy, Shape, Tuning, Typical,
+    fgd::Fgd,
+    ranking::{Ranking, UNFIT},
+    rules::{Largest, Scored, share_left, tightest_devices, widest_devices},
+};
+use crate::placement::order;
+
+/// A policy and what it has to know.
+#[derive(Clone, Debug)]
+pub enum Method {
+    /// [`Policy::Affinity`].
+    Affinity,
+    /// [`Policy::FirstFit`].
+    FirstFit,
+    /// [`Policy::TightestFit`].
+    TightestFit,
+    /// [`Policy::Spread`].
+    Spread,
+    /// [`Policy::PowerOfTwo`].
+    PowerOfTwo,
+    /// [`Policy::DotProduct`].
+    DotProduct,
+    /// [`Policy::Fgd`] for typical requests.
+    Fgd(Vec<Typical>),
+    /// [`Policy::Adaptive`].
+    Adaptive(Tuning),
+}
+
+impl Method {
+    /// The policy's name.
+    pub fn policy(&self) -> Policy {
+        match self {
+            Method::Affinity => Policy::Affinity,
+            Method::FirstFit => Policy::FirstFit,
+            Method::TightestFit => Policy::TightestFit,
+            Method::Spread => Policy::Spread,
+            Method::PowerOfTwo => Policy::PowerOfTwo,
+            Method::DotProduct => Policy::DotProduct,
+            Method::Fgd(_) => Policy::Fgd,
+            Method::Adaptive(_) => Policy::Adaptive,
+        }
+    }
+}
+
+/// Where a request should go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// The node's place in the order of nodes.
+    pub node: usize,
+    /// Which of its devices.
+    pub devices: DeviceSet,
+}
+
+/// A mirror of what nodes have free, and a policy on it.
+///
+/// A choice costs a fraction of a microsecond and as much again for each node that changed since
+/// a request of the same kind came; no policy looks at all nodes, but for a kind that is new.
+#[derive(Clone, Debug)]
+pub struct Placer {
+    nodes: Vec<Node>,
+    changes: Changes,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Adaptive(Box<Adaptive>),
+    Board(Board),
+}
+
+impl Placer {
+    /// For nodes with all that they have free, in the order that decides between equals.
+    pub fn new(nodes: Vec<Node>, method: Method) -> Placer {
+        let state = match method {
+            Method::Adaptive(tuning) => State::Adaptive(Box::new(Adaptive::new(&nodes, tuning))),
+            method => State::Board(Board {
+                rule: Rule::new(method, &nodes),
+                capacity: nodes.clone(),
+                tables: HashMap::new(),
+            }),
+        };
+        Placer { changes: Changes::new(nodes.len()), nodes, state }
+    }
+
+    /// What nodes have free, as far as this was told.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// A request came: policies that learn take note. Once for each, before [`Placer::choose`],
+    /// whether or not it can be placed, and not again when it is tried again.
+    pub fn arrive(&mut self, shape: &Shape) {
+        if let State::Adaptive(adaptive) = &mut self.state {
+            adaptive.arrive(&self.nodes, shape);
+        }
+    }
+
+    /// The node and devices for a request with this key's hash; none if it fits nowhere. Nothing
+    /// is taken.
+    pub fn choose(&mut self, shape: &Shape, hash: u64) -> Option<Choice> {
+        let (nodes, changes) = (&self.nodes, &self.changes);
+        if nodes.is_empty() {
+            return None;
+        }
+        let found = match &mut self.state {
+            State::Adaptive(adaptive) => adaptive.choose(nodes, changes, shape),
+            State::Board(board) => board.choose(nodes, changes, shape, hash),
+        };
+        found.map(|(node, devices)| Choice { node, devices })
+    }
+
+    /// A node has this free now; a number of no node is ignored.
+    pub fn update(&mut self, node: usize, now: Node) {
+        if let Some(state) = self.nodes.get_mut(node).filter(|state| **state != now) {
+            *state = now;
+            self.changes.record(node);
+        }
+    }
+
+    /// What an adaptive policy has learned.
+    pub fn adaptive(&self) -> Option<&Adaptive> {
+        match &self.state {
+            State::Adaptive(adaptive) => Some(adaptive),
+            State::Board(_) => None,
+        }
+    }
+}
+
+/// How nodes are scored, or that only their order counts.
+#[derive(Clone, Debug)]
+enum Rule {
+    Affinity,
+    First,
+    Tightest,
+    Spread,
+    PowerOfTwo,
+    Dot(Largest),
+    Fgd(Box<Fgd>),
+}
+
+impl Rule {
+    fn new(method: Method, nodes: &[Node]) -> Rule {
+        match method {
+            Method::Affinity => Rule::Affinity,
+            Method::TightestFit => Rule::Tightest,
+            Method::Spread => Rule::Spread,
+            Method::PowerOfTwo => Rule::PowerOfTwo,
+            Method::DotProduct => Rule::Dot(Largest::of(nodes)),
+            Method::Fgd(typical) => Rule::Fgd(Box::new(Fgd::new(typical))),
+            Method::FirstFit | Method::Adaptive(_) => Rule::First,
+        }
+    }
+
+    /// The node's score; none where the request does not fit.
+    fn score(&self, node: &Node, capacity: &Node, shape: &Shape) -> Option<Scored> {
+        if !node.fits(shape) {
+            return None;
+        }
+        let key = match self {
+            Rule::Affinity | Rule::First => 0,
+            Rule::Tightest => share_left(node, capacity, shape),
+            Rule::Spread | Rule::PowerOfTwo => UNFIT - 1 - share_left(node, capacity, shape),
+            Rule::Dot(largest) => largest.dot(node, shape),
+            Rule::Fgd(fgd) => return fgd.score(node, shape),
+        };
+        let devices = match self {
+            Rule::Spread | Rule::PowerOfTwo => widest_devices(node, shape),
+            _ => tightest_devices(node, shape),
+        };
+        Some(Scored { key, devices })
+    }
+}
+
+/// Scores of every node for each kind of request, brought up to date when the kind comes again.
+#[derive(Clone, Debug)]
+struct Board {
+    rule: Rule,
+    capacity: Vec<Node>,
+    tables: HashMap<Shape, Table>,
+}
+
+#[derive(Clone, Debug)]
+struct Table {
+    ranking: Ranking,
+    seen: u64,
+}
+
+impl Board {
+    fn choose(
+        &mut self,
+        nodes: &[Node],
+        changes: &Changes,
+        shape: &Shape,
+        hash: u64,
+    ) -> Option<(usize, DeviceSet)> {
+        let Board { rule, capacity, tables } = self;
+        let score = |node: usize| rule.score(&nodes[node], &capacity[node], shape);
+        if let Rule::PowerOfTwo = rule {
+            // Without a look at the rest, as long as one of the two fits.
+            let two = [hash, order::other(hash)].map(|hash| place(hash, nodes.len()));
+            let fitting = two.into_iter().filter_map(|node| Some((score(node)?, node)));
+            if let Some((scored, node)) = fitting.min_by_key(|(scored, node)| (scored.key, *node)) {
+                return Some((node, scored.devices));
+            }
+        }
+        if tables.len() >= MAX_KINDS && !tables.contains_key(shape) {
+            // Any will do: they come back at the cost of one look at all nodes.
+            tables.clear();
+        }
+        let table = tables
+            .entry(*shape)
+            .or_insert_with(|| Table { ranking: Ranking::new(nodes.len()), seen: 0 });
+        let key = |node: usize| match rule {
+            Rule::Affinity | Rule::First | Rule::PowerOfTwo => {
+                if nodes[node].fits(shape) {
+                    0
+                } else {
+                    UNFIT
+                }
+            }
+            _ => score(node).map_or(UNFIT, |scored| scored.key),
+        };
+        if table.seen == 0 {
+            table.ranking.fill((0..nodes.len()).map(key));
+            table.seen = changes.now();
+        } else {
+            let ranking = &mut table.ranking;
+            table.seen = changes.since(table.seen, |node| {
+                ranking.set(node, key(node));
+                true
+            });
+        }
+        let found = match rule {
+            Rule::Affinity | Rule::PowerOfTwo => {
+                let from = place(hash, nodes.len());
+                table.ranking.first_from(from).or_else(|| table.ranking.first_from(0))
+            }
+            _ => table.ranking.best().map(|(node, _)| node),
+        };
+        found.and_then(|node| Some((node, score(node)?.devices)))
+    }
+}
+
+/// The node that a hash points to.
+fn place(hash: u64, nodes: usize) -> usize {
+    order::start(hash, nodes as u32) as usize
+}

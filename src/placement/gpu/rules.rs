@@ -1,0 +1,68 @@
+//! Scores that depend on a node, what it had when empty, and a request: lower is better.
+
+use super::{DeviceSet, Node, Shape, WHOLE};
+
+/// A node's score for a request, and the devices that it would take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scored {
+    /// Lower is better; never [`super::ranking::UNFIT`].
+    pub key: u32,
+    /// Which devices.
+    pub devices: DeviceSet,
+}
+
+/// The device for a part that is filled up the most, or the lowest whole ones; the request fits.
+pub fn tightest_devices(node: &Node, shape: &Shape) -> DeviceSet {
+    let least = |set: &DeviceSet| set.iter().map(|i| node.devices()[i]).min();
+    node.options(shape).min_by_key(least).unwrap_or_default()
+}
+
+/// The device for a part that has the most free, or the lowest whole ones; the request fits.
+pub fn widest_devices(node: &Node, shape: &Shape) -> DeviceSet {
+    let least = |set: &DeviceSet| set.iter().map(|i| u16::MAX - node.devices()[i]).min();
+    node.options(shape).min_by_key(least).unwrap_or_default()
+}
+
+/// The free share of a node that a request leaves: the shares of CPU, memory and devices of what
+/// the node has when empty, each in units of 2^-28, summed; at most 3 x 2^28. The request fits.
+pub fn share_left(node: &Node, capacity: &Node, shape: &Shape) -> u32 {
+    let share = |left: u32, all: u32| {
+        (u64::from(left) << 28).checked_div(u64::from(all)).unwrap_or(0).min(1 << 28) as u32
+    };
+    share(node.cpu - shape.cpu(), capacity.cpu)
+        + share(node.memory - shape.memory(), capacity.memory)
+        + share(node.free() - shape.asks(), capacity.free())
+}
+
+/// The largest node in each dimension: what a dot product measures by.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Largest {
+    cpu: u32,
+    memory: u32,
+    devices: u32,
+}
+
+impl Largest {
+    /// Of these nodes.
+    pub fn of(nodes: &[Node]) -> Largest {
+        nodes.iter().fold(Largest::default(), |most, node| Largest {
+            cpu: most.cpu.max(node.cpu),
+            memory: most.memory.max(node.memory),
+            devices: most.devices.max(node.devices().len() as u32 * u32::from(WHOLE)),
+        })
+    }
+
+    /// What is free times what is asked for, summed over CPU, memory and devices, each as a share
+    /// of the largest node, in units of 2^-28: small where what is free is little or is not what
+    /// the request asks much of (Grandl et al. 2014, made small as in Weng et al. 2023).
+    pub fn dot(&self, node: &Node, shape: &Shape) -> u32 {
+        let product = |free: u32, asked: u32, most: u32| {
+            let square = u128::from(most) * u128::from(most);
+            let product = u128::from(free) * u128::from(asked);
+            (product << 28).checked_div(square).unwrap_or(0).min(1 << 28) as u32
+        };
+        product(node.cpu, shape.cpu(), self.cpu)
+            + product(node.memory, shape.memory(), self.memory)
+            + product(node.free(), shape.asks(), self.devices)
+    }
+}
