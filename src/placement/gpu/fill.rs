@@ -10,9 +10,13 @@ use super::{
 /// Sequences, side by side: one in each lane, so that a step is the same few instructions for all.
 pub const LANES: usize = 2 * WIDTH;
 
-/// Requests drawn for each sequence. Longer ones find a place for every sliver and so make nodes
-/// that are hard to fill look well; shorter ones do not fill a large node.
+/// Requests drawn for each sequence where nothing leaves. Longer ones find a place for every sliver
+/// and so make nodes that are hard to fill look well; shorter ones do not fill a large node.
 pub const LENGTH: usize = 60;
+
+/// The same where nearly as much leaves as comes: a node is soon another one then, and what counts is what
+/// fits next.
+pub const SHORTEST: usize = 8;
 
 /// CPU counts in tenths of a core here: of a node rounded down, of a request up.
 const TENTH: u32 = 100;
@@ -54,8 +58,9 @@ fn tenths(cpu: u32) -> i16 {
 }
 
 impl Sequences {
-    /// Draws new ones from kinds by weight; `seed` alone says which. Cost: some ten microseconds.
-    pub fn draw(kinds: &[(Shape, u64)], seed: u64) -> Sequences {
+    /// Draws new ones of `length` requests from kinds by weight; `seed` alone says which. Cost: some
+    /// ten microseconds.
+    pub fn draw(kinds: &[(Shape, u64)], length: usize, seed: u64) -> Sequences {
         let mut sums: Vec<u64> = Vec::with_capacity(kinds.len());
         for (_, weight) in kinds {
             sums.push(sums.last().unwrap_or(&0) + weight);
@@ -64,7 +69,7 @@ impl Sequences {
             return Sequences::default();
         };
         // As many of each kind as its weight says, to within one, in random order.
-        const ALL: u64 = (LANES * LENGTH) as u64;
+        let draws = (LANES * length) as u64;
         let mut counter = mix(seed);
         let mut below = |n: u64| {
             counter = counter.wrapping_add(1);
@@ -72,14 +77,14 @@ impl Sequences {
         };
         let offset = below(all);
         let at = |i: u64| {
-            ((u128::from(i) * u128::from(all) + u128::from(offset)) / u128::from(ALL)) as u64
+            ((u128::from(i) * u128::from(all) + u128::from(offset)) / u128::from(draws)) as u64
         };
         let kind_at = |i: u64| kinds[sums.partition_point(|&sum| sum <= at(i))].0;
-        let mut order: Vec<Shape> = (0..ALL).map(kind_at).collect();
+        let mut order: Vec<Shape> = (0..draws).map(kind_at).collect();
         for i in (1..order.len()).rev() {
             order.swap(i, below(i as u64 + 1) as usize);
         }
-        let drawn: Vec<Vec<Shape>> = order.chunks_exact(LENGTH).map(<[Shape]>::to_vec).collect();
+        let drawn: Vec<Vec<Shape>> = order.chunks_exact(length).map(<[Shape]>::to_vec).collect();
         let parts = || drawn.iter().flatten().filter(|shape| shape.num_gpu() > 0);
         let least_milli = parts().map(|shape| shape.milli() as i16).min().unwrap_or(OVER);
         let least_cpu = parts().map(|shape| tenths(shape.cpu().div_ceil(TENTH))).min();

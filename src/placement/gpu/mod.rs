@@ -27,7 +27,7 @@ pub use adaptive::{Adaptive, Learned, REDRAW, REPRICE, Tuning};
 pub use changes::Changes;
 pub use explain::{Refused, Short, explain};
 pub use fgd::{Typical, fragmentation, typical};
-pub use fill::{LANES, LENGTH, Sequences};
+pub use fill::{LANES, LENGTH, SHORTEST, Sequences};
 pub use kinds::{Kinds, MAX_KINDS};
 pub use node::{DeviceSet, MAX_DEVICES, MAX_MODELS, ModelSet, Node, Shape, ShapeError, WHOLE};
 pub use placer::{Choice, Method, Placer};

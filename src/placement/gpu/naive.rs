@@ -50,6 +50,14 @@ impl Naive {
         }
     }
 
+    /// A node has this free now.
+    pub fn update(&mut self, node: usize, now: Node) {
+        if now.has_more_than(&self.nodes[node]) {
+            self.learned.release();
+        }
+        self.nodes[node] = now;
+    }
+
     /// The node and devices for a request.
     pub fn choose(&self, shape: &Shape, hash: u64) -> Option<Choice> {
         let fitting: Vec<usize> = (0..self.nodes.len()).filter(|&n| self.fits(n, shape)).collect();

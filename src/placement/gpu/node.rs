@@ -307,6 +307,11 @@ impl Node {
         Some(now)
     }
 
+    /// Whether more is free than in another state of the same node, in any respect.
+    pub fn has_more_than(&self, before: &Node) -> bool {
+        self.cpu > before.cpu || self.memory > before.memory || self.free() > before.free()
+    }
+
     /// A number that states of the same model with as much free, whichever device has it, and with
     /// `cpu` as the amount of CPU that counts, share; others do not, but for one chance in 2^64.
     /// Devices with less than `least` free do not count.

@@ -114,9 +114,15 @@ impl Placer {
         found.map(|(node, devices)| Choice { node, devices })
     }
 
-    /// A node has this free now; a number of no node is ignored.
+    /// A node has this free now; a number of no node is ignored. More than before counts as a release
+    /// to policies that learn, so tell of each on its own.
     pub fn update(&mut self, node: usize, now: Node) {
         if let Some(state) = self.nodes.get_mut(node).filter(|state| **state != now) {
+            if let State::Adaptive(adaptive) = &mut self.state
+                && now.has_more_than(state)
+            {
+                adaptive.release();
+            }
             *state = now;
             self.changes.record(node);
         }

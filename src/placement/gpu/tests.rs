@@ -50,7 +50,7 @@ fn same(method: Method, nodes: &[Node], shapes: &[Shape], events: &[Event], chur
     for (number, &(kind, hash, leaves)) in events.iter().enumerate() {
         let mut set = |placer: &mut Placer, node: usize, now: Node| {
             placer.update(node, now);
-            naive.nodes[node] = now;
+            naive.update(node, now);
         };
         if churn
             && leaves
@@ -68,7 +68,7 @@ fn same(method: Method, nodes: &[Node], shapes: &[Shape], events: &[Event], chur
             let left = placer.nodes()[choice.node].take(&shape, choice.devices);
             let left = left.expect("it fits");
             placer.update(choice.node, left);
-            naive.nodes[choice.node] = left;
+            naive.update(choice.node, left);
             held.push_back((choice, shape));
         }
     }
