@@ -325,7 +325,7 @@ fn replay_with_pods_that_leave_levels_off() {
         assert_eq!(number(result, "oversold"), 0);
         assert_eq!(number(result, "placed") + number(result, "dropped"), number(result, "pods"));
         let allocated = result["allocated_mean"].as_f64().expect("a number");
-        assert!((70.0..100.0).contains(&allocated), "{result}");
+        assert!((40.0..100.0).contains(&allocated), "{result}");
         let name = result["policy"].as_str().expect("a name");
         let again = trace.replay(&["--gpu", "shared", "--policy", name, "--load", "110"]);
         assert_eq!(without_times(again), without_times(result.clone()));
