@@ -1,6 +1,7 @@
 //! Pure policy over plain data: who may take a request, in what order, and who is best. No
 //! atomics, no clock, no allocation on the way to a placement; every function here has a slow,
-//! obviously right twin in [`naive`] or in the model test.
+//! obviously right twin in [`naive`] or in the model test. In [`gpu`], what is learned and kept
+//! grows up to its bounds, and allocates while it does.
 
 mod filter;
 pub mod gpu;
