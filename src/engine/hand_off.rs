@@ -94,11 +94,12 @@ impl Engine {
         let mut counted = CountedAt::default();
         for old in self.ledger.carried(ticket).1 {
             // A place that is none for the group, or no tally left: it stays counted where it was.
-            let new = self.count_again(old, to).unwrap_or(old);
-            if new != old {
+            let new = self.count_again(old, to);
+            // Also if it is the same place, where it has just been counted twice.
+            if new.is_some() {
                 self.ranks.tallies.give(old);
             }
-            counted.add(new);
+            counted.add(new.unwrap_or(old));
         }
         self.ledger.recount(ticket, counted.as_slice());
     }

@@ -134,6 +134,24 @@ fn an_agent_that_was_faster_takes_over_what_it_has_room_for() {
     assert!(e.release_id(b"second").is_err());
 }
 
+/// Taken over within its zone, a member was counted there once more.
+#[test]
+fn a_hand_off_within_a_zone_counts_its_members_once() {
+    let zoned = |id| w(id, 1000, 1000).label("zone", "z");
+    let e = engine([zoned("expected").pending(true), zoned("real")]);
+    let group = e.spread_group("g", Scope::Label("zone".into())).unwrap();
+    let limits = [Limit { group, at_most: 2 }];
+    let terms = Terms::new().limits(&limits);
+    let request = Request::new(b"first", r(400, 400)).ahead(true).terms(&terms);
+    e.reserve_on(e.see("expected").worker, &request, None).unwrap();
+    let done = e.hand_off(b"expected", b"real").unwrap();
+    assert_eq!((done.moved, e.spread_count(group, done.worker)), (1, Some(1)));
+    e.reserve(&Request::new(b"second", r(400, 400)).terms(&terms)).unwrap();
+    e.release_id(b"first").unwrap();
+    e.release_id(b"second").unwrap();
+    assert_eq!(e.spread_count(group, done.worker), Some(0));
+}
+
 #[test]
 fn one_that_never_comes_ends_and_bad_hand_offs_are_refused() {
     let e = engine([w("expected", 1000, 1000).pending(true).lease(30), w("there", 10, 10)]);
