@@ -6,6 +6,7 @@
 
 #[cfg(not(all(slotwise_loom, test)))]
 mod facade {
+    #[cfg(not(test))]
     pub(crate) use core::hint::spin_loop;
     #[cfg(feature = "capi")]
     pub(crate) use core::sync::atomic::AtomicPtr;
@@ -19,6 +20,27 @@ mod facade {
 }
 
 pub(crate) use facade::*;
+
+/// Waits a moment for another thread: in a simulation, that thread may have to be let go on.
+#[cfg(all(test, not(slotwise_loom)))]
+pub(crate) fn spin_loop() {
+    stop(Stop::Spin);
+    core::hint::spin_loop();
+}
+
+/// Takes one of the few locks there are. In a simulation, where one thread runs at a time, whoever
+/// finds it taken lets others go on until it is not: none is ever left waiting by the system.
+#[inline]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    #[cfg(all(test, not(slotwise_loom)))]
+    while parking::simulated() {
+        if let Some(guard) = mutex.try_lock() {
+            return guard;
+        }
+        stop(Stop::Locked);
+    }
+    mutex.lock()
+}
 // loom has no 128-bit atomics: the models run on the 64-bit instance of the slot word, and this
 // one is checked by stress and by the model test on the real CPU.
 pub(crate) use portable_atomic::AtomicU128;
@@ -37,6 +59,7 @@ mod wide {
 pub(crate) use wide::{WideBits, WideCell};
 
 use once_cell::race::OnceBox;
+use parking_lot::{Mutex, MutexGuard};
 
 /// The fence between "I have written mine" and "now I read yours", which two threads must both
 /// pass so that at least one of them sees the other. loom models SeqCst fences, not SeqCst loads
@@ -112,11 +135,11 @@ pub(crate) fn zeroes(len: usize) -> Box<[AtomicU64]> {
     (0..len).map(|_| AtomicU64::new(0)).collect()
 }
 
-/// Seeded bugs for the loom models: each model must fail with its bug switched on. Outside of
-/// loom tests the question is a constant `false` and costs nothing.
+/// Seeded bugs for the loom models and the simulation: each of them must fail with its bug switched
+/// on. Outside of the crate's own tests the question is a constant `false` and costs nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-#[cfg_attr(not(all(slotwise_loom, test)), allow(dead_code, reason = "named by models only"))]
+#[cfg_attr(not(all(slotwise_loom, test)), allow(dead_code, reason = "named by tests only"))]
 pub(crate) enum Bug {
     /// A reservation is written with a store, not a compare-and-swap.
     TakeWithoutCas = 1,
@@ -184,24 +207,27 @@ pub(crate) enum Bug {
     ClaimWithoutCas,
     /// A worker's expiry does not ask whether it has been heard of meanwhile.
     ExpireWithoutCas,
+    /// A group gives back on its worker what has been handed off to another meanwhile.
+    GroupIgnoresHandOff,
 }
 
-#[cfg(not(all(slotwise_loom, test)))]
+#[cfg(not(test))]
 #[inline(always)]
 pub(crate) const fn bug(_: Bug) -> bool {
     false
 }
 
-#[cfg(all(slotwise_loom, test))]
+#[cfg(test)]
 pub(crate) use seeded::bug;
 
-#[cfg(all(slotwise_loom, test))]
+#[cfg(test)]
 pub(crate) mod seeded {
     use super::Bug;
     use std::cell::Cell;
 
     std::thread_local! {
-        // loom runs all threads of a model on the thread that started it.
+        // loom runs all threads of a model on the thread that started it; a simulation switches the
+        // bug on for each of its own, so that tests beside it know nothing of it.
         static ON: Cell<u8> = const { Cell::new(0) };
     }
 
@@ -210,6 +236,7 @@ pub(crate) mod seeded {
     }
 
     /// Runs the model with the bug switched on and says whether the model caught it.
+    #[cfg(slotwise_loom)]
     pub(crate) fn catches(bug: Bug, model: impl FnOnce() + std::panic::UnwindSafe) -> bool {
         ON.set(bug as u8);
         let caught = std::panic::catch_unwind(model).is_err();
@@ -218,8 +245,8 @@ pub(crate) mod seeded {
     }
 }
 
-/// Places in the protocols where a test can park a thread, to see that nobody waits for it. Outside
-/// of such tests they are nothing.
+/// Places in the protocols where a test can park a thread, to see that nobody waits for it, and where
+/// the simulation lets others go on. Outside of such tests they are nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(any(not(test), slotwise_loom), allow(dead_code, reason = "named by tests only"))]
 pub(crate) enum Stop {
@@ -247,6 +274,8 @@ pub(crate) enum Stop {
     Resized,
     /// A provisional reservation is found due, and is not ended yet.
     Due,
+    /// A reservation is confirmed, and what it holds is still to be told.
+    Confirmed,
     /// An account is charged, and nothing is taken yet.
     Charged,
     /// A reservation is counted under its limits, and nothing is taken yet.
@@ -259,6 +288,15 @@ pub(crate) enum Stop {
     Claimed,
     /// An entry of unmet demand is claimed, and nothing written yet.
     Noting,
+    /// Something has been read, and is about to be swapped, added to or stored. Before each such step
+    /// that has no name of its own above.
+    Swap,
+    /// Something has been read in parts, and whether it has changed meanwhile is to be looked at.
+    Read,
+    /// Another thread is waited for, for a moment.
+    Spin,
+    /// A lock is another thread's.
+    Locked,
 }
 
 #[cfg(any(not(test), slotwise_loom))]
@@ -272,6 +310,7 @@ pub(crate) use parking::stop;
 pub(crate) mod parking {
     use super::Stop;
     use std::cell::RefCell;
+    use std::rc::Rc;
     use std::sync::mpsc::{Receiver, Sender};
 
     /// Where the thread is to park, whom it tells, and what it waits for.
@@ -279,6 +318,19 @@ pub(crate) mod parking {
 
     std::thread_local! {
         static ORDER: RefCell<Option<Order>> = const { RefCell::new(None) };
+        static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
+    }
+
+    /// What a thread of a simulation does at each stop.
+    pub(crate) type Hook = Rc<dyn Fn(Stop)>;
+
+    /// Makes the calling thread part of a simulation, or takes it out.
+    pub(crate) fn simulate(hook: Option<Hook>) {
+        HOOK.set(hook);
+    }
+
+    pub(crate) fn simulated() -> bool {
+        HOOK.with_borrow(|hook| hook.is_some())
     }
 
     /// The calling thread parks when it comes there next.
@@ -292,6 +344,12 @@ pub(crate) mod parking {
             parked.send(()).expect("the test waits for this");
             // Nobody who could let it go on: it stays no longer than the test.
             let _ = go_on.recv();
+        }
+        // Taken out while it runs: what it looks at has stops of its own. It ends by unwinding where a
+        // simulation fails.
+        if let Some(hook) = HOOK.take() {
+            hook(at);
+            HOOK.set(Some(hook));
         }
     }
 }

@@ -20,6 +20,7 @@ use super::terms::{CountedAt, Limited, PlannedMembers};
 use super::{Engine, Request, Reservation, ReserveError};
 use crate::ledger::{Draft, Uncounted};
 use crate::slots::{Change, Fence};
+use crate::sync::{Stop, stop};
 
 /// Plans that an all-or-nothing batch makes before it says that it is contended.
 const PLANS: u32 = 256;
@@ -183,6 +184,7 @@ impl Engine {
             counted.iter().for_each(|one| self.uncount(one));
             all?;
             local.counters.gang_rollbacks.add(1);
+            stop(Stop::Spin);
             backoff.spin();
         }
         Err((items.first().map_or(0, |item| item.index as usize), ReserveError::Contended))

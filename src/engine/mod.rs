@@ -64,6 +64,7 @@ pub use workers::{Lost, Snapshot};
 
 use crate::ledger::{Batches, Ledger, Unmet};
 use crate::registry::{Constraints, Limits, Registry, Selector, SelectorError};
+use crate::sync::lock;
 use counters::Counters;
 #[cfg(feature = "capi")]
 pub(crate) use local::Local;
@@ -130,7 +131,7 @@ impl Engine {
     /// What has been done so far, summed over threads.
     pub fn stats(&self) -> Stats {
         let mut sum = Stats::default();
-        for counters in self.counters.lock().iter() {
+        for counters in lock(&self.counters).iter() {
             counters.add_to(&mut sum);
         }
         sum
@@ -149,7 +150,7 @@ impl Engine {
     fn first_local(&self) -> &Local {
         self.locals.get_or(|| {
             let counters = Arc::new(Counters::default());
-            self.counters.lock().push(Arc::clone(&counters));
+            lock(&self.counters).push(Arc::clone(&counters));
             CachePadded::new(Local::new(&self.registry.shared.directory, counters))
         })
     }

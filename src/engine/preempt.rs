@@ -20,7 +20,7 @@ use crate::ledger::{Draft, Sighting, Ticket};
 use crate::placement::{Cost, Dimension, Free, Resources, Victim as Weighed, fewest_victims};
 use crate::registry::{Name, WorkerRef};
 use crate::slots::{Slot, State};
-use crate::sync::{Stop, stop};
+use crate::sync::{Stop, lock, stop};
 
 /// A reservation that would have to leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -349,7 +349,7 @@ impl Engine {
 impl Claims {
     /// Forgets those that are not held any more, now and then.
     fn add(&self, ticket: Ticket, waits: Vec<Ticket>, is_held: impl Fn(Ticket) -> bool) {
-        let mut claims = self.0.lock();
+        let mut claims = lock(&self.0);
         if claims.len() == claims.capacity() {
             claims.retain(|&ticket, _| is_held(ticket));
         }
@@ -357,11 +357,11 @@ impl Claims {
     }
 
     fn remove(&self, ticket: Ticket) {
-        self.0.lock().remove(&ticket);
+        lock(&self.0).remove(&ticket);
     }
 
     fn left(&self, ticket: Ticket, is_held: impl Fn(Ticket) -> bool) -> usize {
-        let mut claims = self.0.lock();
+        let mut claims = lock(&self.0);
         let Some(waits) = claims.get_mut(&ticket) else { return 0 };
         waits.retain(|&victim| is_held(victim));
         let left = waits.len();

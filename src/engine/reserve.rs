@@ -232,7 +232,10 @@ impl Engine {
                 Claim::Draft(ticket) if own(ticket) => return refuse(ReserveError::DuplicateId),
                 // Another thread's, and about to be decided: a short wait, without giving the
                 // processor away, beats a refusal.
-                Claim::Draft(_) | Claim::InFlight => backoff.spin(),
+                Claim::Draft(_) | Claim::InFlight => {
+                    stop(Stop::Spin);
+                    backoff.spin();
+                }
                 Claim::Full => return refuse(full),
             }
         }
@@ -377,7 +380,7 @@ impl Engine {
             match self.take(local, draft, worker, &change, None) {
                 Ok(reservation) => return Ok(reservation),
                 // Moved to another class, or removed: look at what it is now.
-                Err(Refused::Stale) if slot.stamp() != facts.stamp => {}
+                Err(Refused::Stale) if slot.stamp() != facts.stamp => stop(Stop::Spin),
                 Err(Refused::Stale) if self.snapshot(worker).is_none() => {
                     return Err(ReserveError::UnknownWorker);
                 }

@@ -2,13 +2,15 @@
 //! the protocols, while others go on: they wait for nothing, find what is free, and the books are right
 //! when it has gone on.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::mpsc::channel;
 use std::thread;
 
 use super::*;
 use crate::placement::Resources;
 use crate::registry::WorkerSpec;
-use crate::sync::{Stop, parking::park_at};
+use crate::sync::{Stop, parking, parking::park_at};
 
 const STOPS: [Stop; 11] = [
     Stop::Entered,
@@ -130,4 +132,48 @@ fn a_parked_threads_worker_is_removed() {
         });
         all_is_free(&engine);
     }
+}
+
+/// Makes the call, and does something in the midst of it: at the first stop, counted from 0, at or after
+/// `from` where `when` is true. Whether it came to that.
+fn amid<R>(
+    from: usize,
+    when: impl Fn(&Engine, Stop) -> bool + 'static,
+    engine: &Arc<Engine>,
+    something: impl Fn(&Engine) + 'static,
+    call: impl FnOnce(&Engine) -> R,
+) -> (R, bool) {
+    let (passed, done) = (Cell::new(0), Rc::new(Cell::new(false)));
+    let (its, told) = (Arc::clone(engine), Rc::clone(&done));
+    parking::simulate(Some(Rc::new(move |at| {
+        passed.set(passed.get() + 1);
+        if passed.get() > from && !told.get() && when(&its, at) {
+            told.set(true);
+            something(&its);
+        }
+    })));
+    let result = call(engine);
+    parking::simulate(None);
+    (result, done.get())
+}
+
+/// The lease that a worker is registered with was set after its id could be found.
+#[test]
+fn a_heartbeat_amid_its_workers_registration_is_not_cut_short() {
+    let engine = Arc::new(Engine::new(Config::default()).unwrap());
+    let mut beaten = 0;
+    for from in 0.. {
+        let spec = WorkerSpec::new("a", ALL).lease(10);
+        let known = |engine: &Engine, _| engine.find_worker(b"a").is_some();
+        let beat = |engine: &Engine| engine.heartbeat(b"a", 20).unwrap();
+        let (added, amid) = amid(from, known, &engine, beat, |engine| engine.add_worker(spec));
+        added.unwrap();
+        if !amid {
+            break;
+        }
+        beaten += 1;
+        assert_eq!(engine.worker(b"a").unwrap().lease, Some(20));
+        engine.remove_worker(b"a").unwrap();
+    }
+    assert!(beaten > 0);
 }

@@ -27,7 +27,7 @@ use crate::ledger::{
 use crate::placement::{Free, Resources};
 use crate::registry::{Facts, MAX_NAME_LEN, Name, WorkerRef};
 use crate::slots::{Change, Columns, Fence, Refused, Slot};
-use crate::sync::{Chunked, Stop, stop};
+use crate::sync::{Chunked, Stop, lock, stop};
 
 pub use crate::ledger::MAX_LIMITS;
 
@@ -195,7 +195,7 @@ impl Engine {
     pub fn account(&self, name: impl Into<Name>) -> Result<Account, TermsError> {
         let name = name.into();
         check_name(&name)?;
-        let mut names = self.ranks.names.lock();
+        let mut names = lock(&self.ranks.names);
         let next = names.accounts.len();
         if let Some(&known) = names.accounts.get(&name) {
             return Ok(Account(known));
@@ -220,7 +220,7 @@ impl Engine {
         if let Scope::Label(key) = &scope {
             check_name(key)?;
         }
-        let mut names = self.ranks.names.lock();
+        let mut names = lock(&self.ranks.names);
         let next = names.groups.len();
         let limit = self.ranks.limits[1];
         let key = (name, scope);
@@ -262,7 +262,7 @@ impl Engine {
         Some(self.ranks.tallies.count(&key, hash))
     }
 
-    fn account_of(&self, account: Account) -> Option<&crate::ledger::Account> {
+    pub(super) fn account_of(&self, account: Account) -> Option<&crate::ledger::Account> {
         self.ranks.accounts.get(account.0 as usize)?.get()
     }
 
@@ -352,7 +352,7 @@ impl Engine {
     }
 
     /// Group and place, as the key of a tally.
-    fn place_of(&self, group: SpreadGroup, worker: WorkerRef) -> Option<(Key, u64)> {
+    pub(super) fn place_of(&self, group: SpreadGroup, worker: WorkerRef) -> Option<(Key, u64)> {
         let itself = (worker.index as u64) << 32 | worker.incarnation as u64;
         let scope = self.ranks.scopes.get(group.0 as usize)?.get()?;
         if *scope == Scope::Worker {

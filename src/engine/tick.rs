@@ -11,7 +11,7 @@ use super::{ClockWentBack, ConfirmError, Engine, Lost, ReleaseError, Reservation
 use crate::ledger::{Agenda, Now, Sighting, Ticket};
 use crate::placement::Resources;
 use crate::registry::{Name, WorkerError, WorkerRef};
-use crate::sync::{Stop, stop};
+use crate::sync::{Stop, lock, stop};
 
 /// A reservation that was not confirmed in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Engine {
     /// and each heartbeat that ever set a deadline; with workers that are due, one look through all
     /// reservations, under the registry's lock.
     pub fn tick(&self, now: u64) -> Result<Ticked, ClockWentBack> {
-        let mut agendas = self.clock.agendas.lock();
+        let mut agendas = lock(&self.clock.agendas);
         let before = self.now();
         if now < before {
             return Err(ClockWentBack { given: now, now: before });

@@ -10,7 +10,7 @@
 //! The word stands for itself: nothing else is read by what it says. Relaxed.
 
 use crate::placement::{Dimension, Resources};
-use crate::sync::{AtomicU64, Bug, Ordering, WideBits, WideCell, bug};
+use crate::sync::{AtomicU64, Bug, Ordering, Stop, WideBits, WideCell, bug, stop};
 
 #[cfg(not(all(slotwise_loom, test)))]
 const WIDTHS: [u32; 3] = [48, 48, 32];
@@ -101,6 +101,7 @@ impl Account {
                     limit: (1 << WIDTHS[d]) - 1,
                 });
             }
+            stop(Stop::Swap);
             if bug(Bug::ChargeWithoutCas) {
                 self.used.store(pack(new), Ordering::Relaxed);
                 return Ok(());
@@ -117,6 +118,7 @@ impl Account {
     pub(crate) fn credit(&self, amount: &Resources) {
         // No field borrows from the next: what is credited was charged.
         let amount = pack([amount.cpu, amount.memory, amount.gpus]);
+        stop(Stop::Swap);
         self.used.fetch_sub(amount, Ordering::Relaxed);
     }
 }

@@ -14,7 +14,7 @@
 //! nobody takes single ones out, so there is no ABA.
 
 use super::wheel::Wheel;
-use crate::sync::{AtomicU64, Bug, Ordering, bug};
+use crate::sync::{AtomicU64, Bug, Ordering, Stop, bug, stop};
 
 /// What the stack and the wheel need of each thing.
 #[derive(Default)]
@@ -44,6 +44,7 @@ pub(crate) struct Armed(AtomicU64);
 impl Armed {
     /// Notes something whose deadline has been written. Lock-free.
     pub(crate) fn arm(&self, index: u32, note: &Note) {
+        stop(Stop::Swap);
         if note.noted.swap(1, Ordering::AcqRel) != 0 {
             return;
         }
@@ -51,6 +52,7 @@ impl Armed {
         loop {
             note.next.store(head, Ordering::Relaxed);
             let new = index as u64 + 1;
+            stop(Stop::Swap);
             // Release: who takes the stack sees the links.
             match self.0.compare_exchange(head, new, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => return,
@@ -61,16 +63,19 @@ impl Armed {
 
     /// Takes all that are noted, each to be looked at from scratch.
     pub(crate) fn take<'a>(&self, note: impl Fn(u32) -> &'a Note, mut each: impl FnMut(u32)) {
+        stop(Stop::Swap);
         let mut head = self.0.swap(0, Ordering::AcqRel);
         while let Some(index) = head.checked_sub(1) {
             let note = note(index as u32);
             head = note.next.load(Ordering::Relaxed);
             if bug(Bug::NoteClearedLate) {
                 each(index as u32);
+                stop(Stop::Swap);
                 note.noted.swap(0, Ordering::AcqRel);
                 continue;
             }
             // First: whoever arms it from here on notes it again.
+            stop(Stop::Swap);
             note.noted.swap(0, Ordering::AcqRel);
             each(index as u32);
         }

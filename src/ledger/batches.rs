@@ -10,7 +10,7 @@ use arc_swap::ArcSwapOption;
 
 use super::ids::{IdIndex, Insert};
 use super::plate::{Header, Phase, Plate};
-use crate::sync::{AtomicU64, Chunked, Ordering};
+use crate::sync::{AtomicU64, Chunked, Ordering, Stop, stop};
 
 struct Remembered<T> {
     plate: Plate,
@@ -121,6 +121,7 @@ impl<T> Batches<T> {
     /// Keeps the answer.
     pub(crate) fn done(&self, started: Started, answer: T) {
         let remembered = self.entry(started.entry);
+        stop(Stop::Swap);
         remembered.answer.store(Some(Arc::new(answer)));
         let _ = remembered.plate.advance(started.generation, Phase::Pending, Phase::Live);
     }

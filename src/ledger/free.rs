@@ -23,7 +23,7 @@
 use core::cell::Cell;
 
 use super::record::Record;
-use crate::sync::{AtomicU32, AtomicU64, Bug, Chunked, Ordering, bug};
+use crate::sync::{AtomicU32, AtomicU64, Bug, Chunked, Ordering, Stop, bug, stop};
 
 /// Records in a chunk: as many as an id field names, and the one that carries it.
 const CHUNK: usize = 16;
@@ -128,6 +128,7 @@ impl FreeList {
                 return None;
             }
             let (ok, err) = (Ordering::AcqRel, Ordering::Relaxed);
+            stop(Stop::Swap);
             match self.fresh.compare_exchange(from, from + got, ok, err) {
                 Ok(_) => break got,
                 Err(now) => from = now,
@@ -165,6 +166,7 @@ impl FreeList {
         loop {
             record.link.store((rest.len() as u64) << 32 | head & INDEX, Ordering::Relaxed);
             let new = Self::tagged(head, first as u64 + 1);
+            stop(Stop::Swap);
             match self.head.compare_exchange(head, new, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(now) => head = now,
@@ -178,6 +180,7 @@ impl FreeList {
             let first = (head & INDEX).checked_sub(1)? as u32;
             let link = records.get_or_grow(first as usize).link.load(Ordering::Relaxed);
             let new = Self::tagged(head, link & INDEX);
+            stop(Stop::Swap);
             match self.head.compare_exchange(head, new, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Some((first, (link >> 32) as usize)),
                 Err(now) => head = now,

@@ -249,6 +249,7 @@ impl IdIndex {
             let cell = self.cell(spot);
             let swap =
                 |from, to| cell.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+            stop(Stop::Swap);
             if swap(Entry::EMPTY, tentative.0).is_err() {
                 continue;
             }
@@ -256,6 +257,7 @@ impl IdIndex {
             store_load_fence_after_swap();
             match self.second_look(hash, step, &same) {
                 SecondLook::Alone => {
+                    stop(Stop::Swap);
                     // Races with a rival's swap in its second look: one of the two succeeds.
                     if swap(tentative.0, settled).is_ok() {
                         return Insert::Mine(spot);
@@ -267,6 +269,7 @@ impl IdIndex {
                     return Insert::Held(held);
                 }
                 SecondLook::After => {
+                    stop(Stop::Swap);
                     let _ = swap(tentative.0, Entry::EMPTY);
                     spin_loop();
                 }
@@ -296,6 +299,7 @@ impl IdIndex {
                 if step < mine {
                     return Some(SecondLook::After);
                 }
+                stop(Stop::Swap);
                 let out = (Entry::EMPTY, Ordering::AcqRel, Ordering::Acquire);
                 match self
                     .cell(self.spot(hash, step))
@@ -313,6 +317,7 @@ impl IdIndex {
     /// Takes a settled entry out. Only its holder may.
     #[inline]
     pub(crate) fn remove(&self, spot: Spot) {
+        stop(Stop::Swap);
         // Release: whoever finds the cell empty comes after all that the holder did.
         self.cell(spot).store(Entry::EMPTY, Ordering::Release);
     }

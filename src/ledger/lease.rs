@@ -5,7 +5,7 @@
 //! lease of another registration is nobody's.
 
 use super::agenda::Note;
-use crate::sync::{Bug, Ordering, WideBits, WideCell, bug};
+use crate::sync::{Bug, Ordering, Stop, WideBits, WideCell, bug, stop};
 
 /// No lease: it stays until it is removed.
 const NONE: u64 = 0;
@@ -52,6 +52,7 @@ impl Lease {
             }
             let runs = whose == incarnation && before != NONE;
             let new = word(incarnation, until.min(OVER - 1));
+            stop(Stop::Swap);
             match self.word.compare_exchange(now, new, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Ok(!runs || until < before),
                 Err(other) => now = other,
@@ -68,6 +69,7 @@ impl Lease {
     /// Ends it, if it still is what was read. The registration is its caller's to remove.
     pub(crate) fn expire(&self, (incarnation, until): (u32, u64)) -> bool {
         let over = word(incarnation, OVER);
+        stop(Stop::Swap);
         if bug(Bug::ExpireWithoutCas) {
             self.word.store(over, Ordering::Release);
             return true;

@@ -51,7 +51,7 @@ pub use ticket::Ticket;
 pub(crate) use unmet::{Noted, Unmet, Want};
 
 use crate::placement::Resources;
-use crate::sync::{Bug, Chunked, bug, store_load_fence};
+use crate::sync::{Bug, Chunked, Stop, bug, stop, store_load_fence};
 
 /// Records, free list and id index.
 pub(crate) struct Ledger {
@@ -375,6 +375,7 @@ impl Ledger {
         let record = self.record(ticket.index());
         if bug(Bug::AmountAfterUnpledge) {
             let kept = self.unpledge(ticket, provisional, gone);
+            stop(Stop::Swap);
             record.rewrite(amount, version);
             return kept;
         }
@@ -394,6 +395,7 @@ impl Ledger {
         if let Some(spot) = record.plate.spot() {
             self.ids.remove(spot);
         }
+        stop(Stop::Swap);
         if record.plate.end(ticket.generation()) {
             self.free.put(&self.records, magazine, ticket.index());
         }

@@ -12,7 +12,7 @@
 //! ([`Plate::open`], and [`Plate::scratch`] for what the free list keeps there in between).
 
 use super::ids::Spot;
-use crate::sync::{AtomicU64, Bug, Ordering, bug, fence};
+use crate::sync::{AtomicU64, Bug, Ordering, Stop, bug, fence, stop};
 
 /// Longest id of a request or a worker, in bytes: a UUID has 36, a SHA-256 in hex 64.
 pub const MAX_ID_LEN: usize = 64;
@@ -101,7 +101,8 @@ impl Plate {
     #[inline(always)]
     pub(crate) fn advance(&self, generation: u64, from: Phase, to: Phase) -> Result<(), Header> {
         let (old, new) = (Header::new(generation, from), Header::new(generation, to));
-        #[cfg(all(slotwise_loom, test))]
+        stop(Stop::Swap);
+        #[cfg(test)]
         if (bug(Bug::ReleaseWithoutCas) && to == Phase::Closing)
             || (bug(Bug::PublishWithoutCas) && to == Phase::Live)
         {
@@ -109,6 +110,7 @@ impl Plate {
             if to == Phase::Closing && now != old {
                 return Err(now);
             }
+            stop(Stop::Swap);
             self.header.store(new.0, Ordering::Release);
             return Ok(());
         }
@@ -119,7 +121,7 @@ impl Plate {
     }
 
     /// A seeded bug's way to move the header.
-    #[cfg(all(slotwise_loom, test))]
+    #[cfg(test)]
     pub(crate) fn overwrite(&self, generation: u64, phase: Phase) {
         self.header.store(Header::new(generation, phase).0, Ordering::Release);
     }
@@ -186,6 +188,7 @@ impl Plate {
                 && each_word(id, |i, word| self.id[i].load(Ordering::Relaxed) == word);
             // A header that has moved says nothing yet: it may have become live with this very id,
             // and an insert that overlooked it would enter the id twice.
+            stop(Stop::Read);
             let still = self.still(header);
             if still || bug(Bug::LookOnlyOnce) {
                 return (same && still).then_some(header);

@@ -20,7 +20,7 @@
 use super::plate::{Header, Phase, Plate};
 use super::ticket::Ticket;
 use crate::placement::Resources;
-use crate::sync::{AtomicU64, Bug, Ordering, bug, store_load_fence};
+use crate::sync::{AtomicU64, Bug, Ordering, Stop, bug, stop, store_load_fence};
 
 /// Two cache lines: what every operation needs, and the id.
 #[derive(Default)]
@@ -223,6 +223,7 @@ impl Record {
             let header = self.plate.header();
             let provisional = header.phase() == Phase::Provisional;
             let holding = Holding { provisional, ..self.holding() };
+            stop(Stop::Read);
             if self.plate.still(header) {
                 return (header, holding);
             }

@@ -24,7 +24,7 @@
 
 use super::ids::{IdIndex, Insert};
 use super::plate::Plate;
-use crate::sync::{AtomicU64, Bug, Chunked, Ordering, bug, spin_loop};
+use crate::sync::{AtomicU64, Bug, Chunked, Ordering, Stop, bug, spin_loop, stop};
 
 /// How often somebody who meets another one entering the very same key looks again.
 #[cfg(not(all(slotwise_loom, test)))]
@@ -100,6 +100,7 @@ impl Tallies {
         loop {
             let header = tally.plate.carries(key)?;
             let now = tally.word.load(Ordering::Acquire);
+            stop(Stop::Read);
             if !tally.plate.still(header) {
                 continue;
             }
@@ -134,6 +135,7 @@ impl Tallies {
                         if now & COUNT >= at_most.min(SEALED - 1) {
                             return Err(Uncounted::AtLimit);
                         }
+                        stop(Stop::Swap);
                         if bug(Bug::CountWithoutCas) {
                             tally.word.store(now + 1, Ordering::Release);
                             return Ok(Counted(index));
@@ -193,8 +195,10 @@ impl Tallies {
             let last = now & COUNT == 1;
             let unsealed = bug(Bug::LastOneDoesNotSeal);
             let new = if last && !unsealed { word(generation, SEALED) } else { now - 1 };
+            stop(Stop::Swap);
             match tally.word.compare_exchange(now, new, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) if last => {
+                    stop(Stop::Swap);
                     if let Some(spot) = tally.plate.spot() {
                         self.ids.remove(spot);
                     }
@@ -207,6 +211,7 @@ impl Tallies {
     }
 
     fn end(&self, index: u32, generation: u64) {
+        stop(Stop::Swap);
         if self.tally(index).plate.end(generation) {
             self.push(index);
         }
@@ -218,6 +223,7 @@ impl Tallies {
             let index = (head & INDEX) as u32 - 1;
             let next = self.tally(index).next.load(Ordering::Relaxed);
             let new = (head & !INDEX).wrapping_add(INDEX + 1) | next;
+            stop(Stop::Swap);
             match self.free.compare_exchange(head, new, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Some(index),
                 Err(now) => head = now,
@@ -236,6 +242,7 @@ impl Tallies {
         loop {
             self.tally(index).next.store(head & INDEX, Ordering::Relaxed);
             let new = (head & !INDEX).wrapping_add(INDEX + 1) | (index as u64 + 1);
+            stop(Stop::Swap);
             match self.free.compare_exchange(head, new, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return,
                 Err(now) => head = now,

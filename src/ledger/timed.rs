@@ -110,12 +110,14 @@ impl Ledger {
     /// worker, which ends it either way.
     pub(crate) fn confirm(&self, ticket: Ticket) -> Result<Holding, NotLive> {
         let record = self.records.get(ticket.index() as usize).ok_or(NotLive::Gone)?;
-        #[cfg(all(slotwise_loom, test))]
+        #[cfg(test)]
         if bug(Bug::ConfirmWithoutCas) && record.plate.header().phase() == Phase::Provisional {
+            stop(Stop::Swap);
             record.plate.overwrite(ticket.generation(), Phase::Live);
             return Ok(record.read().1);
         }
         let moved = record.plate.advance(ticket.generation(), Phase::Provisional, Phase::Live);
+        stop(Stop::Confirmed);
         let (header, holding) = record.read();
         match moved {
             Ok(()) => Ok(Holding { provisional: true, ..holding }),
@@ -135,6 +137,7 @@ impl Ledger {
         loop {
             let header = plate.header();
             let deadline = rider.read().deadline;
+            stop(Stop::Read);
             if plate.still(header) {
                 return (header, deadline);
             }

@@ -35,7 +35,7 @@ use writer::Writer;
 use crate::ledger::{Agenda, Armed, Header, IdIndex, Lease, LeaseOver, Plate};
 use crate::placement::Resources;
 use crate::slots::{Blocks, Count, Stamp, State, Table, Wide, Word};
-use crate::sync::Chunked;
+use crate::sync::{Chunked, lock};
 
 /// Longest name of a pool, label, tenant, machine or GPU type, in bytes.
 pub const MAX_NAME_LEN: usize = 255;
@@ -179,7 +179,7 @@ impl Registry {
     }
 
     fn write<R>(&self, operation: impl FnOnce(&mut Writer, &Shared) -> R) -> R {
-        let mut writer = self.writer.lock();
+        let mut writer = lock(&self.writer);
         let result = operation(&mut writer, &self.shared);
         writer.show(&self.shared);
         self.shared.changes.rise();
@@ -285,13 +285,13 @@ impl Registry {
     }
 
     pub(crate) fn info(&self, worker: WorkerRef) -> Option<WorkerInfo> {
-        let writer = self.writer.lock();
+        let writer = lock(&self.writer);
         self.shared.is_registered(worker).then(|| writer.info(&self.shared, worker.index))
     }
 
     /// All workers, those of one pool, or those on one machine, by index.
     pub(crate) fn list(&self, which: Listed<'_>) -> Vec<WorkerInfo> {
-        let writer = self.writer.lock();
+        let writer = lock(&self.writer);
         let info = |index| writer.info(&self.shared, index);
         match which {
             Listed::All => writer.registered().map(|w| info(w.index)).collect(),
@@ -306,7 +306,7 @@ impl Registry {
         &self,
         look: impl FnOnce(&mut dyn Iterator<Item = WorkerRef>) -> R,
     ) -> R {
-        let writer = self.writer.lock();
+        let writer = lock(&self.writer);
         look(&mut writer.registered())
     }
 }

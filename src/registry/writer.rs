@@ -128,16 +128,17 @@ impl Writer {
         let amounts = (attributes.total, attributes.set_aside);
         self.entries.insert(slot, Entry::new(seat, facts, amounts, !pending));
         self.state_facts(shared, slot);
+        let worker = WorkerRef { index: slot, incarnation: stamp.incarnation };
+        // Before the id leads here: a heartbeat, whose lease it would cut short, comes after.
+        if let Some(until) = lease {
+            // Of a registration that has just begun, and so is not over.
+            let _ = shared.renew_lease(worker, until);
+        }
         // Live: from here on the id leads to the worker.
         let _ = plate.advance(generation, Phase::Pending, Phase::Live);
         shared.workers.rise();
         for selector in self.lookers(slot) {
             self.list(selector, None);
-        }
-        let worker = WorkerRef { index: slot, incarnation: stamp.incarnation };
-        if let Some(until) = lease {
-            // Of a registration that has just begun, and so is not over.
-            let _ = shared.renew_lease(worker, until);
         }
         Ok(worker)
     }

@@ -25,7 +25,7 @@
 use super::hints::{self, COLUMNS, Columns, FAN, Hint, Sizes};
 use super::{Need, Slot, Table, Wide, Word};
 use crate::placement::Resources;
-use crate::sync::{AtomicU32, AtomicU64, Chunked, Ordering, store_load_fence};
+use crate::sync::{AtomicU32, AtomicU64, Chunked, Ordering, Stop, stop, store_load_fence};
 
 /// Places in a block.
 pub(crate) const BLOCK: usize = 32;
@@ -175,6 +175,7 @@ impl Blocks {
         if block.used.load(Ordering::Relaxed) <= place.at {
             block.used.store(place.at + 1, Ordering::Release);
         }
+        stop(Stop::Swap);
         slot.sit(place.number());
         // Whoever frees something here either has done so before the look at the word, or sees the
         // place and raises the hints itself.
@@ -185,7 +186,9 @@ impl Blocks {
     /// Leaves a hole. Under the registry's lock. The hints come down when somebody follows them.
     pub(crate) fn clear(&self, place: Place, slot: &Slot) {
         let block = self.blocks.get_or_grow(place.block.index as usize);
+        stop(Stop::Swap);
         block.places[place.at as usize].store(0, Ordering::Release);
+        stop(Stop::Swap);
         slot.rise(place.number());
     }
 
@@ -309,10 +312,12 @@ impl Count {
     }
 
     pub(crate) fn rise(&self) {
+        stop(Stop::Swap);
         self.0.fetch_add(1, Ordering::AcqRel);
     }
 
     pub(crate) fn fall(&self) {
+        stop(Stop::Swap);
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }

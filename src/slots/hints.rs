@@ -65,6 +65,7 @@ impl Hint {
         let word = self.0.load(Ordering::Acquire);
         let set = word & Self::may(at) != 0 && word & Self::lowering(at) == 0;
         if !set {
+            stop(Stop::Swap);
             self.0.fetch_or(Self::may(at), Ordering::AcqRel);
         }
         set
@@ -75,6 +76,7 @@ impl Hint {
         if self.maybe() & 1 << at == 0 || high() {
             return;
         }
+        stop(Stop::Swap);
         let mark = if bug(Bug::LowerWithoutMark) { 0 } else { Self::lowering(at) };
         if self.0.fetch_or(mark, Ordering::AcqRel) & mark != 0 {
             return;
@@ -82,13 +84,16 @@ impl Hint {
         stop(Stop::Marked);
         store_load_fence_after_swap();
         if !high() {
+            stop(Stop::Swap);
             self.0.fetch_and(!Self::may(at), Ordering::AcqRel);
             stop(Stop::Lowered);
             store_load_fence_after_swap();
             if !bug(Bug::LowerWithoutSecondLook) && high() {
+                stop(Stop::Swap);
                 self.0.fetch_or(Self::may(at), Ordering::AcqRel);
             }
         }
+        stop(Stop::Swap);
         self.0.fetch_and(!mark, Ordering::AcqRel);
     }
 }

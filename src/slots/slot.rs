@@ -24,7 +24,7 @@
 
 use super::{Layout, State, Wide, Word, WordCell};
 use crate::placement::{Dimension, Free, Resources};
-use crate::sync::{AtomicU64, Bug, Ordering, bug, store_load_fence_after_swap};
+use crate::sync::{AtomicU64, Bug, Ordering, Stop, bug, stop, store_load_fence_after_swap};
 
 /// Swaps that one operation tries on one slot before it says that it is contended. Each failure
 /// is another thread's success, so that this bounds one caller's wait, not the engine's progress.
@@ -243,6 +243,7 @@ impl<L: Layout> Slot<L> {
                 self.word.store(new);
                 return Ok(Changed { before: word, after: new });
             }
+            stop(Stop::Swap);
             match self.word.compare_exchange(word, new) {
                 Ok(()) => return Ok(Changed { before: word, after: new }),
                 Err(now) => word = now,
@@ -261,6 +262,7 @@ impl<L: Layout> Slot<L> {
             self.word.store(new);
             return true;
         }
+        stop(Stop::Swap);
         self.word.compare_exchange(word, new).is_ok()
     }
 
@@ -285,6 +287,7 @@ impl<L: Layout> Slot<L> {
                 return None;
             }
             let new = word.plus(amount, count);
+            stop(Stop::Swap);
             match self.word.compare_exchange(word, new) {
                 Ok(()) => return Some(Changed { before: word, after: new }),
                 Err(now) => word = now,
@@ -336,6 +339,7 @@ impl<L: Layout> Slot<L> {
         let mut word = self.word.load();
         loop {
             let next = new(word);
+            stop(Stop::Swap);
             match self.word.compare_exchange(word, next) {
                 Ok(()) => return next,
                 Err(now) => word = now,
