@@ -177,3 +177,25 @@ fn a_heartbeat_amid_its_workers_registration_is_not_cut_short() {
     }
     assert!(beaten > 0);
 }
+
+/// What a tick finds half-way was put off to a later time than the tick's own.
+#[test]
+fn what_a_tick_finds_half_way_ends_with_the_next_tick_of_the_same_time() {
+    let engine = Arc::new(three_workers());
+    let terms = Terms::new().hold_until(u64::MAX - 1);
+    for now in 1.. {
+        let terms = Terms { hold_until: Some(now), ..terms };
+        let request = Request::new(b"r", ALL).terms(&terms);
+        let tick = move |engine: &Engine| drop(engine.tick(now).unwrap());
+        let reserve = |engine: &Engine| engine.reserve(&request);
+        let (placed, amid) = amid(now as usize - 1, |_, _| true, &engine, tick, reserve);
+        if placed.is_ok() {
+            engine.tick(now).unwrap();
+            assert_eq!(engine.reservation_count(), 0, "amid stop {now}");
+        }
+        if !amid {
+            break;
+        }
+    }
+    all_is_free(&engine);
+}

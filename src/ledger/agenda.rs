@@ -88,7 +88,13 @@ pub(crate) struct Agenda {
     wheel: Wheel<u32>,
     /// Room for what is to be looked at, kept from one tick to the next.
     looks: Vec<u32>,
+    /// What was due and somebody else's this moment: to be looked at by the next tick, also if that
+    /// is of the same time. Entered as of [`AGAIN`].
+    again: Vec<u32>,
 }
+
+/// Before any deadline.
+const AGAIN: u64 = 0;
 
 impl Agenda {
     /// Looks at what has been armed, and at what may be due by `now`. `due` ends what is, and says
@@ -103,6 +109,12 @@ impl Agenda {
     ) {
         let mut looks = core::mem::take(&mut self.looks);
         armed.take(&note, |index| looks.push(index));
+        for index in self.again.drain(..) {
+            if note(index).entered() == Some(AGAIN) {
+                note(index).enter(None);
+                looks.push(index);
+            }
+        }
         self.wheel.advance(now, |when, index| {
             // Not if an earlier one has come in between.
             if note(index).entered() == Some(when) {
@@ -112,10 +124,13 @@ impl Agenda {
         });
         for index in looks.drain(..) {
             let Some(when) = due(index) else { continue };
-            let when = when.max(now.saturating_add(1)).min(u64::MAX - 1);
+            let when = if when <= now { AGAIN } else { when.min(u64::MAX - 1) };
             if note(index).entered().is_none_or(|entered| when < entered) {
                 note(index).enter(Some(when));
-                self.wheel.insert(when, index);
+                match when {
+                    AGAIN => self.again.push(index),
+                    _ => self.wheel.insert(when, index),
+                }
             }
         }
         self.looks = looks;
