@@ -199,3 +199,23 @@ fn what_a_tick_finds_half_way_ends_with_the_next_tick_of_the_same_time() {
     }
     all_is_free(&engine);
 }
+
+/// What was told of it was read after it had been confirmed, and was of the record's next use.
+#[test]
+fn a_confirmation_tells_of_its_own_reservation() {
+    let engine = Arc::new(three_workers());
+    let terms = Terms::new().hold_until(10);
+    let first = engine.reserve(&Request::new(b"1", ALL).terms(&terms)).unwrap();
+    let ticket = first.ticket;
+    let again = move |engine: &Engine| {
+        engine.release(ticket).unwrap();
+        let elsewhere = engine.workers().into_iter().find(|w| w.worker != first.worker).unwrap();
+        let next = engine.reserve_on(elsewhere.worker, &Request::new(b"2", ALL), None).unwrap();
+        assert_eq!(next.ticket.index(), ticket.index());
+    };
+    let confirmed = |_: &Engine, at| at == Stop::Confirmed;
+    let (told, amid) = amid(0, confirmed, &engine, again, |engine| engine.confirm(ticket));
+    let told = told.unwrap();
+    assert!(amid);
+    assert_eq!((told.ticket, told.worker, told.version), (ticket, first.worker, first.version));
+}

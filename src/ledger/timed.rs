@@ -116,15 +116,21 @@ impl Ledger {
             record.plate.overwrite(ticket.generation(), Phase::Live);
             return Ok(record.read().1);
         }
+        let (_, before) = record.read();
         let moved = record.plate.advance(ticket.generation(), Phase::Provisional, Phase::Live);
         stop(Stop::Confirmed);
-        let (header, holding) = record.read();
+        let (header, after) = record.read();
+        // What was read last is of this reservation, if it is still there.
+        let same = header.generation() == ticket.generation();
         match moved {
-            Ok(()) => Ok(Holding { provisional: true, ..holding }),
+            // If not, it was there before: it has been confirmed here since.
+            Ok(()) => Ok(Holding { provisional: true, ..if same { after } else { before } }),
             Err(now) if now.phase() == Phase::Live && now.generation() == ticket.generation() => {
-                // What was read is of this reservation, if it is still there.
-                let same = header.generation() == ticket.generation();
-                if same { Ok(holding) } else { Err(NotLive::Gone) }
+                if same {
+                    Ok(after)
+                } else {
+                    Err(NotLive::Gone)
+                }
             }
             Err(now) => Err(NotLive::why(now, ticket)),
         }
