@@ -26,6 +26,8 @@ const keyRoom = 64 << 10
 type records struct {
 	requests, ids *memory
 	list          []record
+	terms         *memory // nil until a request comes under terms.
+	rooms         []termsRoom
 	keys          []*memory
 	keysUsed      int // Of the last piece.
 }
@@ -37,6 +39,36 @@ func newRecords(capacity int) *records {
 		r.list[k] = record{size: recordSize}
 	}
 	return r
+}
+
+// setTerms copies terms to where C may follow a request's address to them. There is room for them from
+// the first request on that has any.
+func (r *records) setTerms(k int, terms *Terms) {
+	record := &r.list[k]
+	if terms == nil {
+		record.terms = 0
+		return
+	}
+	if r.terms == nil {
+		r.makeRooms()
+	}
+	room := &r.rooms[k]
+	room.set(terms)
+	copy(room.limits[:], terms.Limits)
+	r.point(k)
+}
+
+func (r *records) makeRooms() {
+	r.terms = newMemory(len(r.list) * int(unsafe.Sizeof(termsRoom{})))
+	r.rooms = unsafe.Slice((*termsRoom)(r.terms.start), len(r.list))
+}
+
+// point makes a request come under the terms in its room.
+func (r *records) point(k int) {
+	room := &r.rooms[k]
+	room.terms.limits = uintptr(unsafe.Pointer(&room.limits))
+	r.list[k].terms = uintptr(unsafe.Pointer(room))
+	runtime.KeepAlive(r)
 }
 
 func (r *records) reset() {
@@ -72,21 +104,25 @@ func (r *records) set(k int, request *Request) {
 		r.keysUsed += length
 		record.key, record.keyLength = uintptr(to), uint64(length)
 	}
+	r.setTerms(k, request.Terms)
 	runtime.KeepAlive(r)
 }
 
 // A PreparedRequest is filled in once and used again: what a call takes is one pointer. Any number of
-// goroutines may use one at once, but none while [PreparedRequest.SetID] or
-// [PreparedRequest.SetNeed] changes it. It is the engine's that prepared it.
+// goroutines may use one at once, but none while [PreparedRequest.SetID], [PreparedRequest.SetNeed] or
+// [PreparedRequest.SetTerms] changes it. It is the engine's that prepared it.
 type PreparedRequest struct {
 	engine  *Engine
 	records *records
 }
 
-// Prepare fills a request in for use again and again.
+// Prepare fills a request in for use again and again. What is passed is copied, its terms too.
 func (e *Engine) Prepare(request Request) (*PreparedRequest, error) {
 	if len(request.ID) > MaxIDLength {
 		return nil, wrong("Prepare", "ID", ErrIDLength, len(request.ID), MaxIDLength)
+	}
+	if limits := request.Terms.limitCount(); limits > MaxLimits {
+		return nil, wrong("Prepare", "Terms.Limits", ErrTooManyLimits, limits, MaxLimits)
 	}
 	if e.get() == 0 {
 		return nil, &Error{Op: "Prepare", Status: ErrStaleHandle}
@@ -119,6 +155,19 @@ func (p *PreparedRequest) SetNeed(need Resources) error {
 	return nil
 }
 
+// SetTerms makes it a request under other terms, which are copied; nil: under none. It allocates at most
+// once.
+func (p *PreparedRequest) SetTerms(terms *Terms) error {
+	if p == nil || p.records == nil {
+		return &Error{Op: "SetTerms", Arg: "p", Status: ErrNullPointer}
+	}
+	if limits := terms.limitCount(); limits > MaxLimits {
+		return wrong("SetTerms", "Limits", ErrTooManyLimits, limits, MaxLimits)
+	}
+	p.records.setTerms(0, terms)
+	return nil
+}
+
 // Reserve is [Engine.Reserve] of the prepared request.
 func (p *PreparedRequest) Reserve() (Reservation, error) {
 	if p == nil || p.records == nil {
@@ -129,7 +178,8 @@ func (p *PreparedRequest) Reserve() (Reservation, error) {
 	return placed, err
 }
 
-// A Batch is requests that are reserved in one call. It is filled where C reads it, and used again after [Batch.Reset] without allocation. One goroutine at a time may use it.
+// A Batch is requests that are reserved in one call. It is filled where C reads it, and used again after
+// [Batch.Reset] without allocation. One goroutine at a time may use it.
 type Batch struct {
 	// Mode: each request for itself, or all or none. Reset leaves it as it is.
 	Mode Mode
@@ -159,9 +209,10 @@ func (b *Batch) Reset() {
 	}
 }
 
-// Add puts requests at the end. One whose id is longer than MaxIDLength is refused with
-// [ErrIDLength], and those before it have been added; everything else is looked at when the batch is
-// reserved.
+// Add puts requests at the end; they are copied, their terms too. One whose id is longer than
+// MaxIDLength is refused with [ErrIDLength], one under more limits than MaxLimits with
+// [ErrTooManyLimits], and those before it have been added; everything else is looked at when the batch
+// is reserved.
 func (b *Batch) Add(requests ...Request) error {
 	return b.add("Add", requests)
 }
@@ -174,6 +225,9 @@ func (b *Batch) add(op string, requests []Request) error {
 	for k := range requests {
 		if length := len(requests[k].ID); length > MaxIDLength {
 			return &Error{Op: op, Arg: "ID", Status: ErrIDLength, Given: int64(length), Limit: MaxIDLength, Index: k}
+		}
+		if limits := requests[k].Terms.limitCount(); limits > MaxLimits {
+			return &Error{Op: op, Arg: "Terms.Limits", Status: ErrTooManyLimits, Given: int64(limits), Limit: MaxLimits, Index: k}
 		}
 		b.records.set(b.length, &requests[k])
 		b.length++
@@ -198,6 +252,15 @@ func (b *Batch) grow(capacity int) {
 			unsafe.Slice((*byte)(unsafe.Add(old.ids.start, k*MaxIDLength)), from.idLength))
 		b.records.list[k].id = uintptr(to)
 	}
+	if old.terms != nil {
+		b.records.makeRooms()
+		for k := range b.length {
+			if old.list[k].terms != 0 {
+				b.records.rooms[k] = old.rooms[k]
+				b.records.point(k)
+			}
+		}
+	}
 	b.records.keys, b.records.keysUsed = old.keys, old.keysUsed
 }
 
@@ -210,6 +273,19 @@ func (b *Batch) SetID(k int, id string) error {
 		return wrong("SetID", "id", ErrIDLength, len(id), MaxIDLength)
 	}
 	b.records.setID(k, id)
+	return nil
+}
+
+// SetTerms puts request k of the batch under other terms, which are copied; nil: under none. A batch
+// that is filled once gets new deadlines so.
+func (b *Batch) SetTerms(k int, terms *Terms) error {
+	if k < 0 || k >= b.length {
+		return wrong("SetTerms", "k", ErrCount, k, b.length)
+	}
+	if limits := terms.limitCount(); limits > MaxLimits {
+		return wrong("SetTerms", "Limits", ErrTooManyLimits, limits, MaxLimits)
+	}
+	b.records.setTerms(k, terms)
 	return nil
 }
 
@@ -296,7 +372,7 @@ func (e *Engine) many(op string, requests []Request, mode Mode, results []Result
 type Columns struct {
 	// Mode of the batch.
 	Mode Mode
-	// Common is what all have in common; its ID is empty.
+	// Common is what all have in common, its Terms too; its ID is empty.
 	Common Request
 	// IDs are the bytes of all ids. nil: all are anonymous.
 	IDs []byte

@@ -1,6 +1,6 @@
 package slotwise
 
-// The one file that calls C: translation and nothing else. The rest of the package is Go.
+// This file and bridge_terms.go call C: translation and nothing else. The rest of the package is Go.
 
 /*
 #cgo CFLAGS: -std=c11 -O2
@@ -97,8 +97,8 @@ const (
 	_ = -(unsafe.Sizeof(Snapshot{}) ^ C.sizeof_slotwise_snapshot_t)
 	_ = -(unsafe.Sizeof(StepDone{}) ^ C.sizeof_slotwise_step_done_t)
 	_ = -(unsafe.Sizeof(Imbalance{}) ^ C.sizeof_slotwise_imbalance_t)
-	// Without the size before them and the three counters after.
-	_ = -(unsafe.Sizeof(Stats{}) + 32 ^ C.sizeof_slotwise_stats_t)
+	// Without the size before them.
+	_ = -(unsafe.Sizeof(Stats{}) + 8 ^ C.sizeof_slotwise_stats_t)
 	_ = -(unsafe.Sizeof(record{}) ^ C.sizeof_slotwise_request_t)
 
 	_ = -(unsafe.Offsetof(Result{}.Status) ^ unsafe.Offsetof(C.slotwise_placement_t{}.status))
@@ -173,6 +173,7 @@ func cEngineNew(op string, config Config) (uint64, error) {
 	}{
 		{config.MaxWorkers, &c.max_workers}, {config.MaxReservations, &c.max_reservations},
 		{config.MaxSelectors, &c.max_selectors}, {config.MaxBatches, &c.max_batches},
+		{config.MaxAccounts, &c.max_accounts}, {config.MaxGroups, &c.max_groups},
 	} {
 		if limit.given != 0 {
 			*limit.field = C.uint64_t(limit.given)
@@ -203,6 +204,7 @@ func cEngineConfig(op string, engine uint64) (Config, error) {
 	return Config{
 		int(c.max_workers), int(c.max_reservations), int(c.max_selectors), int(c.max_batches),
 		Policy(c.policy), c.flags&C.SLOTWISE_NO_GPU_SEPARATION != 0, c.flags&C.SLOTWISE_NO_REASONS != 0,
+		int(c.max_accounts), int(c.max_groups),
 	}, nil
 }
 
@@ -290,6 +292,9 @@ func spec(p *runtime.Pinner, w *WorkerSpec) C.slotwise_worker_spec_t {
 		gpu_type:  pinned(p, w.GPUType),
 		tenant:    pinned(p, w.Tenant),
 		machine:   pinned(p, w.Machine),
+
+		generation: C.uint64_t(w.Generation),
+		lease:      C.uint64_t(w.Lease),
 	}
 	if w.RequiresSelector {
 		c.flags |= C.SLOTWISE_REQUIRES_SELECTOR
@@ -354,6 +359,7 @@ func infoOf(c *C.slotwise_worker_info_t, id string) WorkerInfo {
 		RequiresSelector: c.flags&C.SLOTWISE_REQUIRES_SELECTOR != 0,
 		Preemptable:      c.flags&C.SLOTWISE_PREEMPTABLE != 0,
 		LabelCount:       int(c.label_count),
+		Generation:       uint64(c.generation), Lease: uint64(c.lease),
 	}
 }
 
@@ -550,10 +556,13 @@ func needOf(r *Request) C.sw_need_t {
 }
 
 func reservationOf(p *C.slotwise_placement_t) Reservation {
-	return Reservation{Ticket(p.ticket), Worker(p.worker), uint64(p.version), p.existing != 0}
+	return Reservation{Ticket(p.ticket), Worker(p.worker), uint64(p.version), p.existing != 0, p.provisional != 0}
 }
 
 func cReserve(op string, engine uint64, r *Request) (Reservation, error) {
+	if r.Terms != nil { // Few have.
+		return cReserveOnTerms(op, engine, r)
+	}
 	var e C.slotwise_error_t
 	var placed C.slotwise_placement_t
 	need := needOf(r)
@@ -577,6 +586,9 @@ func cReservePrepared(op string, engine uint64, record unsafe.Pointer) (Reservat
 }
 
 func cReserveOn(op string, engine uint64, worker Worker, r *Request, expected *uint64) (Reservation, error) {
+	if r.Terms != nil {
+		return cReserveThere(op, engine, worker, r, expected)
+	}
 	var e C.slotwise_error_t
 	var placed C.slotwise_placement_t
 	need := needOf(r)
@@ -697,9 +709,10 @@ func cReserveColumns(op string, engine uint64, c *Columns, statuses []Status) (D
 	var done C.slotwise_batch_done_t
 	need := needOf(&c.Common)
 	key, keyLength := bytesOf(c.Common.Key)
+	terms, limits, limitCount := termsOf(c.Common.Terms)
 	batch, batchLength := bytesOf(c.BatchID)
 	C.sw_reserve_columns(C.slotwise_engine_t(engine), C.uint32_t(c.Mode), C.size_t(len(statuses)), key, keyLength,
-		&need, (*C.char)(unsafe.Pointer(unsafe.SliceData(c.IDs))),
+		&need, &terms, limits, limitCount, (*C.char)(unsafe.Pointer(unsafe.SliceData(c.IDs))),
 		(*C.uint64_t)(unsafe.SliceData(c.IDOffsets)), C.size_t(c.IDWidth),
 		(*C.uint64_t)(unsafe.Pointer(unsafe.SliceData(c.CPU))),
 		(*C.uint64_t)(unsafe.Pointer(unsafe.SliceData(c.Memory))),

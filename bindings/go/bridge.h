@@ -46,6 +46,25 @@ static inline slotwise_request_t sw_request(const char *id, size_t id_length, co
     return request;
 }
 
+/* What terms are beside their limits. */
+typedef struct {
+    uint64_t hold_until;
+    int32_t priority;
+    uint32_t account, flags;
+    uint32_t given; /* 0: the request is under none. */
+} sw_terms_t;
+
+/* Makes `request` be under the terms, which live as long as the block that this stands in. */
+#define SW_UNDER(request, terms, limits, limit_count)                                              \
+    slotwise_terms_t sw_under = {.size = sizeof sw_under,                                          \
+                                 .flags = (terms)->flags,                                          \
+                                 .hold_until = (terms)->hold_until,                                \
+                                 .priority = (terms)->priority,                                    \
+                                 .account = (terms)->account,                                      \
+                                 .limits = (limits),                                               \
+                                 .limit_count = (limit_count)};                                    \
+    if ((terms)->given) (request).terms = &sw_under
+
 static inline void sw_engine_new(const slotwise_config_t *config, slotwise_engine_t *engine,
                                  slotwise_error_t *err) {
     SW_TRY(slotwise_engine_new(config, engine));
@@ -236,6 +255,8 @@ static inline void sw_dry_run(slotwise_engine_t engine, uintptr_t requests, size
 
 static inline void sw_reserve_columns(slotwise_engine_t engine, uint32_t mode, size_t count,
                                       const char *key, size_t key_length, const sw_need_t *common,
+                                      const sw_terms_t *terms, const slotwise_limit_t *limits,
+                                      size_t limit_count,
                                       const char *ids, const uint64_t *id_offsets, size_t id_width,
                                       const uint64_t *cpu, const uint64_t *memory,
                                       const uint64_t *gpus, const uint32_t *selectors,
@@ -244,6 +265,7 @@ static inline void sw_reserve_columns(slotwise_engine_t engine, uint32_t mode, s
                                       size_t batch_id_length, slotwise_batch_done_t *done,
                                       slotwise_error_t *err) {
     slotwise_request_t request = sw_request(NULL, 0, key, key_length, common);
+    SW_UNDER(request, terms, limits, limit_count);
     slotwise_columns_t columns = {.size = sizeof columns,
                                   .mode = mode,
                                   .count = count,

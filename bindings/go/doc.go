@@ -24,9 +24,19 @@
 // [Engine.ReleaseBatch] for their tickets. None of them allocates. Whoever has the same request again
 // and again uses [Engine.Prepare]. Single calls pay where there are many workers, or many goroutines.
 //
+// # What comes after a placement
+//
+// A request may come under [Terms]: a time until which it is provisional, a rank, an account with a quota,
+// limits on its group. [Engine.Tick] tells the engine the time and returns what has ended;
+// [Engine.Confirm] makes a provisional reservation a lasting one; [Engine.PlanPreemption] and
+// [Engine.Preempt] make room for what ranks higher. Workers have leases ([Engine.Heartbeat]), are of a
+// generation of a rollout ([Engine.ReadyGeneration]), and may come under another id than expected
+// ([Engine.HandOff]). A request without terms pays nothing for them.
+//
 // # Units
 //
-// CPU is in millicores, memory in MiB, GPUs are whole. IDs are any bytes, UTF-8 or not, at most
+// CPU is in millicores, memory in MiB, GPUs are whole. Times are numbers of the host's clock, in whatever
+// unit it counts, that do not go back. IDs are any bytes, UTF-8 or not, at most
 // [MaxIDLength] of them.
 //
 // # Errors

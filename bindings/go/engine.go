@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -20,6 +21,8 @@ import (
 type Engine struct {
 	handle uint64
 	closed atomic.Bool
+	// ticking lets one goroutine have all that its tick has ended, also if that is fetched in pieces.
+	ticking sync.Mutex
 }
 
 // idle is how many engines are closed and not freed yet. Go's collector does not know of their memory,
@@ -154,8 +157,8 @@ func (e *Engine) RemoveWorker(id string) ([]Lost, error) {
 	return lost, err
 }
 
-// TakeLost tells of reservations that ended with their worker and that no call of RemoveWorker
-// returned, each once, the oldest first.
+// TakeLost tells of reservations that ended with their worker and that no call of RemoveWorker or
+// HandOff returned, each once, the oldest first.
 func (e *Engine) TakeLost() iter.Seq[Lost] {
 	return func(yield func(Lost) bool) {
 		for {
@@ -247,7 +250,7 @@ func (e *Engine) WorkerSpec(worker Worker) (WorkerSpec, error) {
 	spec := WorkerSpec{
 		ID: info.ID, Total: info.Total, SetAside: info.SetAside, Priority: info.Priority, Tier: info.Tier,
 		RequiresSelector: info.RequiresSelector, Preemptable: info.Preemptable,
-		Pending: info.State == Pending,
+		Pending: info.State == Pending, Generation: info.Generation, Lease: info.Lease,
 	}
 	for _, text := range [...]struct {
 		field int
@@ -327,7 +330,9 @@ func (e *Engine) each(by int, name string) iter.Seq[WorkerInfo] {
 // already is answered with that reservation, and nothing changes. It takes no lock and makes no
 // system call, and allocates only where it fails.
 //
-// Errors: [ErrBusy] or [ErrNever] where no worker took it, and what can be wrong with a request.
+// Errors: [ErrBusy] or [ErrNever] where no worker took it, and what can be wrong with a request. Of its
+// terms: [ErrQuotaExceeded], [ErrDeadlinePassed], [ErrTooManyLimits], [ErrUnknownAccount] and
+// [ErrUnknownGroup].
 func (e *Engine) Reserve(request Request) (Reservation, error) {
 	placed, err := cReserve("Reserve", e.get(), &request)
 	runtime.KeepAlive(e)

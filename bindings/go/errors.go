@@ -43,6 +43,9 @@ const (
 	ErrCount Status = 17
 	// ErrOffsets: offsets of packed ids fall.
 	ErrOffsets Status = 18
+	// ErrArrayTooSmall: an array for results is too small. Methods of this package make room and do
+	// not return it.
+	ErrArrayTooSmall Status = 19
 	// ErrStaleHandle: no such engine: the handle was freed, or never given out.
 	ErrStaleHandle Status = 20
 	// ErrClosed: the engine is closed.
@@ -86,6 +89,23 @@ const (
 	ErrLost Status = 45
 	// ErrOtherBatch: the batch id is that of a batch with another number of requests.
 	ErrOtherBatch Status = 46
+	// ErrQuotaExceeded: the account is charged with as much as its quota allows, or nearly; [*Error]
+	// says with how much, and in which dimension.
+	ErrQuotaExceeded Status = 47
+	// ErrUnknownAccount: the account is not one of this engine's.
+	ErrUnknownAccount Status = 48
+	// ErrUnknownGroup: the spread group is not one of this engine's.
+	ErrUnknownGroup Status = 49
+	// ErrTooManyLimits: more limits than a request can have (MaxLimits).
+	ErrTooManyLimits Status = 50
+	// ErrDeadlinePassed: it would end before it begins: the host's clock has come to its deadline,
+	// or the end of its lease.
+	ErrDeadlinePassed Status = 51
+	// ErrWaiting: it is promised what others hold who have not left yet: release them once they
+	// have stopped. [*Error] says how many.
+	ErrWaiting Status = 52
+	// ErrClockWentBack: the time is before that of the last tick.
+	ErrClockWentBack Status = 53
 	// ErrNameLength: a name is too long (MaxNameLength), or empty where it must not be.
 	ErrNameLength Status = 60
 	// ErrSetAside: more is set aside than the worker has.
@@ -105,6 +125,16 @@ const (
 	ErrConfig Status = 67
 	// ErrProcessor: the processor lacks an instruction that the engine needs.
 	ErrProcessor Status = 68
+	// ErrOldGeneration: the signal or update is of a generation of the rollout that is over; [*Error]
+	// says which one the worker is of.
+	ErrOldGeneration Status = 69
+	// ErrNotPending: only a pending worker can be handed off; [*Error] says what it is.
+	ErrNotPending Status = 70
+	// ErrHandOffToItself: a worker cannot be handed off to itself.
+	ErrHandOffToItself Status = 71
+	// ErrTooManyNames: as many accounts or spread groups as the engine keeps. Raise [Config]
+	// MaxAccounts or MaxGroups.
+	ErrTooManyNames Status = 72
 	// ErrPanic: a fault in slotwise itself. Nothing was oversold; please report it with what it
 	// wrote to the standard error stream.
 	ErrPanic Status = 99
@@ -124,6 +154,7 @@ var statusNames = map[Status]string{
 	ErrOverlap:          "overlap",
 	ErrCount:            "count",
 	ErrOffsets:          "offsets",
+	ErrArrayTooSmall:    "array_too_small",
 	ErrStaleHandle:      "stale_handle",
 	ErrClosed:           "closed",
 	ErrTooManyEngines:   "too_many_engines",
@@ -144,6 +175,13 @@ var statusNames = map[Status]string{
 	ErrState:            "state",
 	ErrLost:             "lost",
 	ErrOtherBatch:       "other_batch",
+	ErrQuotaExceeded:    "quota_exceeded",
+	ErrUnknownAccount:   "unknown_account",
+	ErrUnknownGroup:     "unknown_group",
+	ErrTooManyLimits:    "too_many_limits",
+	ErrDeadlinePassed:   "deadline_passed",
+	ErrWaiting:          "waiting",
+	ErrClockWentBack:    "clock_went_back",
 	ErrNameLength:       "name_length",
 	ErrSetAside:         "set_aside",
 	ErrGPUType:          "gpu_type",
@@ -153,6 +191,10 @@ var statusNames = map[Status]string{
 	ErrTooManySelectors: "too_many_selectors",
 	ErrConfig:           "config",
 	ErrProcessor:        "processor",
+	ErrOldGeneration:    "old_generation",
+	ErrNotPending:       "not_pending",
+	ErrHandOffToItself:  "hand_off_to_itself",
+	ErrTooManyNames:     "too_many_names",
 	ErrPanic:            "panic",
 }
 
@@ -187,13 +229,16 @@ type Error struct {
 	Arg string
 	// Status is the reason.
 	Status Status
-	// Dimension is what it is about: what is blocking, too large, or short.
+	// Dimension is what it is about: what is blocking, too large, short, or at its quota.
 	Dimension Dimension
-	// State is the worker's, with ErrVersionConflict and ErrState.
+	// State is the worker's, with ErrVersionConflict, ErrState and ErrNotPending.
 	State State
-	// Given is what was given, where that is out of a range: an amount, a length, a number.
+	// Given is what was given, where that is out of a range: an amount, a length, a number. With
+	// ErrQuotaExceeded, it is what is in use; with ErrWaiting, how many have not left. Times and
+	// generations have all bits of theirs: uint64(Given).
 	Given int64
-	// Limit is what was passed or reached.
+	// Limit is what was passed or reached. With ErrDeadlinePassed and ErrClockWentBack, it is the time
+	// that the last tick told; with ErrOldGeneration, the worker's generation.
 	Limit int64
 	// Index is the place, in an array, of the entry that is to blame.
 	Index int
@@ -232,8 +277,16 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, "; it is at %d, %v, with %v free", e.Version, e.State, e.Free)
 	case ErrShort:
 		fmt.Fprintf(&b, "; missing: %v", e.Missing)
-	case ErrState:
+	case ErrState, ErrNotPending:
 		fmt.Fprintf(&b, "; it is %v", e.State)
+	case ErrQuotaExceeded:
+		fmt.Fprintf(&b, "; %v: %d of %d in use", e.Dimension, e.Given, e.Limit)
+	case ErrWaiting:
+		fmt.Fprintf(&b, "; %d not left yet", e.Given)
+	case ErrDeadlinePassed, ErrClockWentBack:
+		fmt.Fprintf(&b, "; given %d, and it is %d", uint64(e.Given), uint64(e.Limit))
+	case ErrOldGeneration:
+		fmt.Fprintf(&b, "; given %d, and it is of %d", uint64(e.Given), uint64(e.Limit))
 	case ErrPeer:
 		fmt.Fprintf(&b, "; entry %d", e.Index)
 	default:
@@ -253,9 +306,15 @@ func (e *Error) Error() string {
 // Unwrap gives the status.
 func (e *Error) Unwrap() error { return e.Status }
 
-// Retryable tells whether the same call may succeed by itself later: [ErrBusy], [ErrInFlight] and
-// [ErrContended].
-func (s Status) Retryable() bool { return s == ErrBusy || s == ErrInFlight || s == ErrContended }
+// Retryable tells whether the same call may succeed later, by what others do meanwhile: [ErrBusy],
+// [ErrInFlight], [ErrContended], [ErrQuotaExceeded] and [ErrWaiting].
+func (s Status) Retryable() bool {
+	switch s {
+	case ErrBusy, ErrInFlight, ErrContended, ErrQuotaExceeded, ErrWaiting:
+		return true
+	}
+	return false
+}
 
 // wrong is the error of an argument that this package itself refuses.
 func wrong(op, arg string, status Status, given, limit int) error {

@@ -13,10 +13,13 @@ const (
 	MaxCount = 16777216
 	// MaxIDLength is the longest id of a request, worker or batch, in bytes.
 	MaxIDLength = 64
-	// MaxNameLength is the longest pool, GPU type, tenant, machine, label key or label value.
+	// MaxNameLength is the longest pool, GPU type, tenant, machine, label key, label value, account or
+	// spread group, in bytes.
 	MaxNameLength = 255
 	// MaxListLength is the most pools, GPU types, or values of one label in Constraints.
 	MaxListLength = 64
+	// MaxLimits is the most spread groups that one request can be a member of.
+	MaxLimits = 4
 )
 
 // Resources are amounts in every dimension. They are signed, since a worker whose total was lowered
@@ -180,7 +183,8 @@ type Reasons struct {
 	Memory uint32
 	// GPUs: enough of both, but short of GPUs.
 	GPUs uint32
-	// Spread: enough of everything, but in a place where as many of the request's group are as may be.
+	// Spread: enough of everything, but in a place where as many of the request's group are as may be,
+	// or that is none for the group.
 	Spread uint32
 }
 
@@ -224,6 +228,10 @@ type Config struct {
 	// NoReasons: do not count reasons of refusals; a refusal then costs about as much as a
 	// placement, also among a million workers.
 	NoReasons bool
+	// MaxAccounts: 1 to 16,777,216. Default 65,536.
+	MaxAccounts int
+	// MaxGroups, of those that limits are about: 1 to 16,777,216. Default 65,536.
+	MaxGroups int
 }
 
 // A WorkerSpec is a worker as the host registers it. All zero but ID and Total: a ready, open
@@ -255,6 +263,13 @@ type WorkerSpec struct {
 	Preemptable bool
 	// Pending: still being started; holds only reservations made ahead until [Engine.Ready].
 	Pending bool
+	// Generation of the rollout that it belongs to. In an update: a later one; the worker is pending
+	// then until [Engine.ReadyGeneration] of that generation.
+	Generation uint64
+	// Lease: it ends with the first [Engine.Tick] at or after this time of the host's clock, unless
+	// [Engine.Heartbeat] puts that off; for a worker on its way, until when it is waited for. 0: it
+	// stays until it is removed. Not looked at in an update.
+	Lease uint64
 }
 
 // Fields of a [WorkerSpec] that [Engine.UpdateWorker] takes over.
@@ -273,6 +288,7 @@ const (
 	SetMachine          Fields = 256
 	SetRequiresSelector Fields = 512
 	SetPreemptable      Fields = 1024
+	SetGeneration       Fields = 2048
 )
 
 // WorkerInfo is a worker as it is at one version.
@@ -304,6 +320,10 @@ type WorkerInfo struct {
 	Preemptable bool
 	// LabelCount is how many labels it has; [Engine.WorkerSpec] reads them.
 	LabelCount int
+	// Generation of the rollout that it belongs to.
+	Generation uint64
+	// Lease: when it ends unless it is heard of before; 0: it stays until it is removed.
+	Lease uint64
 }
 
 // String is such as "node-a: ready at version 3, free 15500m cpu, 64512 MiB of …".
@@ -332,7 +352,8 @@ type Added struct {
 	_      uint32
 }
 
-// Lost is a reservation that ended because its worker was removed.
+// Lost is a reservation that ended with its worker: that was removed, handed off to one that had no
+// room for it, or not heard of in time.
 type Lost struct {
 	// ID of the reservation; empty for an anonymous one.
 	ID string
@@ -366,6 +387,8 @@ type Request struct {
 	HasHash bool
 	// Ahead: may also be held on pending workers.
 	Ahead bool
+	// Terms that it comes under beside; nil: none. Many requests may share them.
+	Terms *Terms
 }
 
 func (r *Request) flags() (flags uint32) {
@@ -388,12 +411,17 @@ type Reservation struct {
 	Version uint64
 	// Existing: the id was held already; this is that reservation, and nothing was changed.
 	Existing bool
+	// Provisional: it is yet to be confirmed ([Terms] HoldUntil, [Engine.Preempt]).
+	Provisional bool
 }
 
 func (r Reservation) String() string {
 	text := fmt.Sprintf("%v on %v at version %d", r.Ticket, r.Worker, r.Version)
 	if r.Existing {
 		text += " (existing)"
+	}
+	if r.Provisional {
+		text += " (provisional)"
 	}
 	return text
 }
@@ -416,12 +444,15 @@ type Result struct {
 // Existing tells that the id was held already, and nothing was changed.
 func (r *Result) Existing() bool { return r.existing != 0 }
 
+// Provisional tells that the reservation is yet to be confirmed.
+func (r *Result) Provisional() bool { return r.provisional != 0 }
+
 // Err is nil where the request was placed, and otherwise its status. It does not allocate.
 func (r *Result) Err() error { return r.Status.Err() }
 
 // Reservation of a request that was placed.
 func (r *Result) Reservation() Reservation {
-	return Reservation{r.Ticket, r.Worker, r.Version, r.existing != 0}
+	return Reservation{r.Ticket, r.Worker, r.Version, r.existing != 0, r.provisional != 0}
 }
 
 func (r Result) String() string {
@@ -543,6 +574,9 @@ type StepDone struct {
 // Existing tells that the id was held already.
 func (d *StepDone) Existing() bool { return d.existing != 0 }
 
+// Provisional tells that the reservation that the id held already is yet to be confirmed.
+func (d *StepDone) Provisional() bool { return d.provisional != 0 }
+
 // Err is nil where the step was done, and otherwise its status.
 func (d *StepDone) Err() error { return d.Status.Err() }
 
@@ -571,6 +605,12 @@ type Stats struct {
 	// Probes: candidates looked at per request; entry k counts requests that looked at fewer than
 	// 2^k and at least 2^(k-1).
 	Probes [24]uint64
+	// Confirmed: provisional reservations that were confirmed.
+	Confirmed uint64
+	// Expired: provisional reservations that were not, and have ended.
+	Expired uint64
+	// Preempted: reservations that were told to leave by preemptions.
+	Preempted uint64
 }
 
 // An Audit is what [Engine.Audit] found.
