@@ -113,6 +113,9 @@ type tableRun struct {
 	selectors map[string]slotwise.Selector
 	tickets   map[string]slotwise.Ticket
 	ids       map[slotwise.Worker]string
+	accounts  map[string]slotwise.Account
+	groups    map[string]slotwise.SpreadGroup
+	plans     map[string]slotwise.Preemption
 }
 
 func runCase(t *testing.T, lines []tableLine) {
@@ -129,7 +132,10 @@ func runCase(t *testing.T, lines []tableLine) {
 		t.Fatal(err)
 	}
 	defer engine.Close()
-	r := &tableRun{engine, map[string]slotwise.Selector{}, map[string]slotwise.Ticket{}, map[slotwise.Worker]string{}}
+	r := &tableRun{
+		engine, map[string]slotwise.Selector{}, map[string]slotwise.Ticket{}, map[slotwise.Worker]string{},
+		map[string]slotwise.Account{}, map[string]slotwise.SpreadGroup{}, map[string]slotwise.Preemption{},
+	}
 	for _, line := range lines {
 		got := r.do(t, line)
 		for _, key := range slices.Sorted(maps.Keys(line.want)) {
@@ -193,16 +199,18 @@ func (r *tableRun) do(t *testing.T, line tableLine) fields {
 	case "remove":
 		lost, err := e.RemoveWorker(in["id"])
 		status(err)
-		ids := []string{}
-		for _, one := range lost {
-			ids = append(ids, one.ID)
-		}
-		slices.Sort(ids)
-		got["lost"] = orNone(strings.Join(ids, ","))
+		got["lost"] = sortedIDs(lost, lostID)
 	case "ready", "unready", "cordon", "uncordon", "drain":
+		op := line.op
+		if _, is := in["generation"]; is {
+			op += " generation"
+		}
 		info, err := map[string]func(string) (slotwise.WorkerInfo, error){
 			"ready": e.Ready, "unready": e.Unready, "cordon": e.Cordon, "uncordon": e.Uncordon, "drain": e.Drain,
-		}[line.op](in["id"])
+			"ready generation": func(id string) (slotwise.WorkerInfo, error) {
+				return e.ReadyGeneration(id, uint64(in.number(t, "generation")))
+			},
+		}[op](in["id"])
 		status(err)
 		describe(got, info)
 	case "selector":
@@ -288,7 +296,11 @@ func (r *tableRun) do(t *testing.T, line tableLine) fields {
 		got["statuses"] = strings.Join(statuses, ",")
 	case "race":
 		ids := in.list("ids")
+		for k := range in.number(t, "count") {
+			ids = append(ids, in["prefix"]+strconv.FormatInt(k, 10))
+		}
 		answers := make([]error, len(ids))
+		request := r.request(t, in)
 		var start, end sync.WaitGroup
 		start.Add(1)
 		for k, id := range ids {
@@ -296,7 +308,9 @@ func (r *tableRun) do(t *testing.T, line tableLine) fields {
 			go func() {
 				defer end.Done()
 				start.Wait()
-				_, answers[k] = e.Reserve(slotwise.Request{ID: id, Need: in.need(t)})
+				request := request
+				request.ID = id
+				_, answers[k] = e.Reserve(request)
 			}()
 		}
 		start.Done()
@@ -306,6 +320,7 @@ func (r *tableRun) do(t *testing.T, line tableLine) fields {
 			counts[statusOf(err)]++
 		}
 		got["ok"], got["busy"] = strconv.Itoa(counts[slotwise.OK]), strconv.Itoa(counts[slotwise.ErrBusy])
+		got["quota_exceeded"] = strconv.Itoa(counts[slotwise.ErrQuotaExceeded])
 	case "info":
 		info, err := e.WorkerByID(in["id"])
 		status(err)
@@ -330,7 +345,7 @@ func (r *tableRun) do(t *testing.T, line tableLine) fields {
 		status(err)
 		got["workers"], got["reservations"] = strconv.Itoa(workers), strconv.Itoa(reservations)
 	default:
-		t.Fatalf("line %d: unknown operation %q", line.number, line.op)
+		got = r.doOnTerms(t, line)
 	}
 	if want, ok := line.want["status"]; !ok && got["status"] != "" && got["status"] != "ok" && len(line.want) == 0 {
 		t.Errorf("line %d: %s: %s, not %s", line.number, line.op, got["status"], orNone(want))
@@ -363,6 +378,11 @@ func workerSpec(t *testing.T, in fields) (spec slotwise.WorkerSpec, set slotwise
 		case "machine":
 			spec.Machine = value
 			set |= slotwise.SetMachine
+		case "generation":
+			spec.Generation = uint64(in.number(t, key))
+			set |= slotwise.SetGeneration
+		case "lease":
+			spec.Lease = uint64(in.number(t, key))
 		case "labels":
 			spec.Labels = map[string]string{}
 			for _, label := range in.list(key) {
@@ -407,13 +427,14 @@ func (r *tableRun) request(t *testing.T, in fields) slotwise.Request {
 	}
 	return slotwise.Request{
 		ID: in["id"], Need: in.need(t), Selector: selector, Policy: policy, Key: in["key"], Ahead: in["ahead"] == "1",
+		Terms: r.terms(t, in),
 	}
 }
 
 func (r *tableRun) placed(got fields, id string, placed slotwise.Reservation, err error) {
 	got["status"] = statusOf(err).String()
 	got["worker"] = orNone(r.ids[placed.Worker])
-	got["existing"] = flag(placed.Existing)
+	got["existing"], got["provisional"] = flag(placed.Existing), flag(placed.Provisional)
 	got["version"] = strconv.FormatUint(placed.Version, 10)
 	if err == nil {
 		r.tickets[id] = placed.Ticket
@@ -423,6 +444,7 @@ func (r *tableRun) placed(got fields, id string, placed slotwise.Reservation, er
 		got["dimension"] = failed.Dimension.String()
 		got["now_version"] = strconv.FormatUint(failed.Version, 10)
 	}
+	told(got, err)
 }
 
 func (r *tableRun) batch(t *testing.T, in fields) (*slotwise.Batch, []slotwise.Result) {
@@ -436,7 +458,8 @@ func (r *tableRun) batch(t *testing.T, in fields) (*slotwise.Batch, []slotwise.R
 		t.Fatalf("mode %q", in["mode"])
 	}
 	for k, id := range ids {
-		one := fields{"id": id, "selector": in["selector"], "policy": in["policy"]}
+		one := maps.Clone(in)
+		one["id"] = id
 		for _, amount := range []string{"cpu", "memory", "gpus"} {
 			if values := in.list(amount); len(values) == 1 {
 				one[amount] = values[0]
@@ -479,6 +502,7 @@ func describe(got fields, info slotwise.WorkerInfo) {
 	got["version"] = strconv.FormatUint(info.Version, 10)
 	amounts(got, "free", info.Free)
 	amounts(got, "held", info.Held)
+	got["generation"], got["lease"] = strconv.FormatUint(info.Generation, 10), strconv.FormatUint(info.Lease, 10)
 }
 
 func amounts(got fields, prefix string, r slotwise.Resources) {
