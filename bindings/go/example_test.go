@@ -185,3 +185,159 @@ func ExampleEngine_RemoveWorker() {
 	// 1 job 300m cpu, 1 MiB <nil>
 	// true
 }
+
+// Hold capacity while an image is pulled, and keep it once the container runs. The host tells the time.
+func ExampleEngine_Confirm() {
+	engine, err := slotwise.New(slotwise.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	engine.AddWorker(slotwise.WorkerSpec{ID: "node", Total: slotwise.Resources{CPU: 4_000, Memory: 8_192}})
+
+	// The clock is in milliseconds here, since the program started.
+	if _, err := engine.Tick(1_000); err != nil {
+		log.Fatal(err)
+	}
+	hold := &slotwise.Terms{HoldUntil: 31_000}
+	for _, id := range []string{"job-1", "job-2"} {
+		held, err := engine.Reserve(slotwise.Request{ID: id, Need: slotwise.Resources{CPU: 2_000, Memory: 4_096}, Terms: hold})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(id, "is provisional:", held.Provisional)
+	}
+
+	// The container of job-1 runs; that of job-2 never does.
+	kept, err := engine.ConfirmID("job-1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("job-1 is provisional:", kept.Provisional)
+	ticked, err := engine.Tick(31_000)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, expired := range ticked.Expired {
+		fmt.Println(expired.ID, "has ended and gave back", expired.Amount)
+	}
+	_, err = engine.ConfirmID("job-2")
+	fmt.Println("too late:", errors.Is(err, slotwise.ErrNotHeld))
+	// Output:
+	// job-1 is provisional: true
+	// job-2 is provisional: true
+	// job-1 is provisional: false
+	// job-2 has ended and gave back 2000m cpu, 4096 MiB
+	// too late: true
+}
+
+// Make room for what is urgent: a plan, a claim, and the victims' leave.
+func ExampleEngine_Preempt() {
+	engine, err := slotwise.New(slotwise.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	engine.AddWorker(slotwise.WorkerSpec{ID: "node", Total: slotwise.Resources{CPU: 4_000, Memory: 8_192}})
+	engine.Reserve(slotwise.Request{
+		ID: "nightly", Need: slotwise.Resources{CPU: 3_000, Memory: 6_144}, Terms: &slotwise.Terms{Preemptable: true},
+	})
+
+	urgent := slotwise.Request{
+		ID: "urgent", Need: slotwise.Resources{CPU: 2_000, Memory: 4_096}, Terms: &slotwise.Terms{Priority: 10},
+	}
+	plan, err := engine.PlanPreemption(urgent)
+	if err != nil {
+		log.Fatal(err)
+	}
+	claim, err := engine.Preempt(urgent, plan) // ErrVersionConflict: the worker has changed, plan again.
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = engine.Confirm(claim.Ticket)
+	var failed *slotwise.Error
+	if errors.As(err, &failed) && failed.Status == slotwise.ErrWaiting {
+		fmt.Println(failed.Given, "must leave first")
+	}
+	for _, victim := range plan.Victims {
+		fmt.Println("stop", victim.ID)
+		if _, err := engine.Release(victim.Ticket); err != nil { // Once it has stopped.
+			log.Fatal(err)
+		}
+	}
+	placed, err := engine.Confirm(claim.Ticket)
+	fmt.Println("urgent is provisional:", placed.Provisional, err)
+	// Output:
+	// 1 must leave first
+	// stop nightly
+	// urgent is provisional: false <nil>
+}
+
+// What a tenant may use in all, and one replica in each zone.
+func ExampleTerms() {
+	engine, err := slotwise.New(slotwise.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	for id, zone := range map[string]string{"a": "north", "b": "north", "c": "south"} {
+		engine.AddWorker(slotwise.WorkerSpec{
+			ID: id, Total: slotwise.Resources{CPU: 4_000, Memory: 8_192}, Labels: map[string]string{"zone": zone},
+		})
+	}
+	tenant, err := engine.Account("acme")
+	if err != nil {
+		log.Fatal(err)
+	}
+	engine.SetQuota(tenant, slotwise.Quota{CPU: 1_500, Memory: slotwise.Unlimited, GPUs: slotwise.Unlimited})
+	web, err := engine.SpreadGroup("web", slotwise.LabelScope("zone"))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	replica := slotwise.Request{
+		Need:  slotwise.Resources{CPU: 500, Memory: 512},
+		Terms: &slotwise.Terms{Account: tenant, Limits: []slotwise.Limit{{Group: web, AtMost: 1}}},
+	}
+	for range 3 {
+		_, err := engine.Reserve(replica)
+		fmt.Println(err)
+	}
+	_, err = engine.Reserve(slotwise.Request{
+		Need: slotwise.Resources{CPU: 600, Memory: 512}, Terms: &slotwise.Terms{Account: tenant},
+	})
+	fmt.Println(errors.Is(err, slotwise.ErrQuotaExceeded))
+	usage, err := engine.Usage(tenant)
+	fmt.Println(usage, err)
+	// Output:
+	// <nil>
+	// <nil>
+	// slotwise: Reserve: busy: nothing that suits it is free now; of 3 workers: 3 at a limit of its group
+	// true
+	// 1000m cpu, 1024 MiB of 1500m cpu, unlimited memory, unlimited gpu <nil>
+}
+
+// A worker that is not heard of in time ends with what it holds.
+func ExampleEngine_Tick() {
+	engine, err := slotwise.New(slotwise.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	engine.AddWorker(slotwise.WorkerSpec{ID: "node", Total: slotwise.Resources{CPU: 4_000, Memory: 8_192}, Lease: 30})
+	engine.Reserve(slotwise.Request{ID: "job", Need: slotwise.Resources{CPU: 500, Memory: 512}})
+	engine.Heartbeat("node", 60)
+	for now := uint64(10); now <= 60; now += 10 {
+		ticked, err := engine.Tick(now)
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, worker := range ticked.Workers {
+			for _, lost := range worker.Lost {
+				fmt.Println("at", now, worker.ID, "is gone, and so is", lost.ID)
+			}
+		}
+	}
+	// Output:
+	// at 60 node is gone, and so is job
+}

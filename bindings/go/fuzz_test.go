@@ -21,6 +21,17 @@ func FuzzRequest(f *testing.F) {
 			Selector: slotwise.Selector(selector), Policy: slotwise.Policy(policy), Hash: hash,
 			HasHash: bits&1 != 0, Ahead: bits&2 != 0,
 		}
+		if bits&4 != 0 {
+			request.Terms = &slotwise.Terms{
+				HoldUntil: uint64(cpu), Priority: int32(memory), Preemptable: bits&8 != 0, Account: slotwise.Account(bits >> 4),
+				Limits: make([]slotwise.Limit, bits>>5),
+			}
+			for k := range request.Terms.Limits {
+				request.Terms.Limits[k] = slotwise.Limit{Group: slotwise.SpreadGroup(selector % 3), AtMost: policy}
+			}
+			must(t, third(e.Account("account")))
+			must(t, third(e.SpreadGroup("group", slotwise.WorkerScope())))
+		}
 		status := func(err error) slotwise.Status {
 			var failed slotwise.Status
 			if err != nil && (!errors.As(err, &failed) || err.Error() == "") {
@@ -31,7 +42,8 @@ func FuzzRequest(f *testing.F) {
 		// Of several faults, each way tells the one that it comes upon first.
 		same := func(what string, got, want slotwise.Status) {
 			t.Helper()
-			if got != want && (len(id) <= slotwise.MaxIDLength || got == slotwise.OK || want == slotwise.OK) {
+			early := len(id) > slotwise.MaxIDLength || request.Terms != nil && len(request.Terms.Limits) > slotwise.MaxLimits
+			if got != want && (!early || got == slotwise.OK || want == slotwise.OK) {
 				t.Fatalf("%s: %v, not %v", what, got, want)
 			}
 		}
@@ -59,6 +71,22 @@ func FuzzRequest(f *testing.F) {
 			must(t, third(e.Release(single.Ticket)))
 		}
 		status(third(e.ReserveOn(slotwise.Worker(hash), request)))
+		plan, err := e.PlanPreemption(request)
+		status(err)
+		plan.Leaving = append(plan.Leaving, slotwise.Ticket(hash))
+		status(third(e.Preempt(request, plan)))
+		status(third(e.Confirm(slotwise.Ticket(hash))))
+		status(third(e.ConfirmID(id)))
+		status(third(e.Deadline(slotwise.Ticket(hash))))
+		status(e.Heartbeat(id, hash))
+		status(third(e.HandOff(id, key)))
+		status(third(e.ReadyGeneration("w0", hash)))
+		status(e.SetQuota(slotwise.Account(selector), slotwise.Quota{CPU: cpu, Memory: memory, GPUs: gpus}))
+		status(third(e.Usage(slotwise.Account(selector))))
+		status(third(e.Account(key)))
+		status(third(e.SpreadGroup(id, slotwise.LabelScope(key))))
+		status(third(e.SpreadCount(slotwise.SpreadGroup(selector), slotwise.Worker(hash))))
+		status(third(e.Tick(hash)))
 		status(third(e.Release(slotwise.Ticket(hash))))
 		status(third(e.ReleaseID(key)))
 		status(third(e.AddWorker(slotwise.WorkerSpec{
@@ -71,7 +99,7 @@ func FuzzRequest(f *testing.F) {
 			slotwise.ReserveStep(id, request.Need), {Kind: slotwise.StepKind(bits), ID: key, Ticket: slotwise.Ticket(hash)},
 		}}}))
 		status(third(e.ReserveColumns(&slotwise.Columns{
-			Mode: slotwise.Mode(bits & 3), Common: slotwise.Request{Need: request.Need, Key: key}, IDs: []byte(id),
+			Mode: slotwise.Mode(bits & 3), Common: slotwise.Request{Need: request.Need, Key: key, Terms: request.Terms}, IDs: []byte(id),
 			IDOffsets: []uint64{hash % 100, uint64(len(id)), uint64(len(id))}, CPU: []int64{cpu, memory},
 			Statuses: make([]slotwise.Status, 2), BatchID: key,
 		})))

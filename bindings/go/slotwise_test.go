@@ -174,7 +174,7 @@ func TestWorkers(t *testing.T) {
 		ID: "gpu-\x00-1", Total: slotwise.Resources{CPU: 8000, Memory: 1 << 15, GPUs: 4}, SetAside: amount(500, 512),
 		Priority: -3, Tier: 2, Pool: "gold", GPUType: "A10G", Tenant: "acme", Machine: "rack-1",
 		Labels:           map[string]string{"zone": "north", "disk": "ssd", "empty": ""},
-		RequiresSelector: true, Preemptable: true, Pending: true,
+		RequiresSelector: true, Preemptable: true, Pending: true, Generation: 3, Lease: 1 << 40,
 	}
 	worker, err := e.AddWorker(spec)
 	must(t, err)
@@ -337,7 +337,7 @@ func TestSelector(t *testing.T) {
 func TestConfig(t *testing.T) {
 	e, err := slotwise.New(slotwise.Config{
 		MaxWorkers: 10, MaxReservations: 20, MaxSelectors: 30, MaxBatches: 40, Policy: slotwise.Spread,
-		NoGPUSeparation: true, NoReasons: true,
+		NoGPUSeparation: true, NoReasons: true, MaxAccounts: 50, MaxGroups: 60,
 	})
 	must(t, err)
 	defer e.Close()
@@ -346,12 +346,13 @@ func TestConfig(t *testing.T) {
 	equal(t, "config", config, slotwise.Config{
 		MaxWorkers: 10, MaxReservations: 20, MaxSelectors: 30,
 		MaxBatches: 40, Policy: slotwise.Spread, NoGPUSeparation: true, NoReasons: true,
+		MaxAccounts: 50, MaxGroups: 60,
 	})
 	_, err = e.Reserve(slotwise.Request{Need: amount(1, 1)})
 	equal(t, "reasons", refused(t, err, slotwise.ErrNever).Reasons, slotwise.Reasons{})
 	for _, bad := range []slotwise.Config{
 		{MaxWorkers: -1}, {MaxWorkers: math.MaxInt}, {MaxReservations: -5}, {MaxReservations: 1 << 40},
-		{MaxSelectors: math.MinInt}, {MaxBatches: 1 << 30},
+		{MaxSelectors: math.MinInt}, {MaxBatches: 1 << 30}, {MaxAccounts: -1}, {MaxGroups: 1 << 30},
 	} {
 		_, err := slotwise.New(bad)
 		failed := refused(t, err, slotwise.ErrConfig)
@@ -409,7 +410,13 @@ func TestClosedNilAndZero(t *testing.T) {
 				third(e.ReserveGang([]slotwise.Request{request}, result)),
 				third(e.ReserveColumns(&slotwise.Columns{Common: request, Statuses: make([]slotwise.Status, 1)})),
 				e.ApplyGroups([]slotwise.Group{{Worker: "w", Steps: []slotwise.Step{slotwise.ReleaseStep(1)}}}),
-				third(e.Stats()), third(e.Audit()),
+				third(e.Stats()), third(e.Audit()), third(e.Account("a")), e.SetQuota(1, slotwise.Quota{}),
+				third(e.Usage(1)), third(e.SpreadGroup("a", slotwise.WorkerScope())), third(e.SpreadCount(0, 1)),
+				third(e.Tick(1)), third(e.Now()), third(e.Confirm(1)), third(e.ConfirmID("a")), third(e.Deadline(1)),
+				e.Heartbeat("w", 1), third(e.ReadyGeneration("w", 1)), third(e.HandOff("w", "v")),
+				third(e.PlanPreemption(request)), third(e.Preempt(request, slotwise.Preemption{})),
+				third(e.Reserve(slotwise.Request{Need: amount(1, 1), Terms: new(slotwise.Terms)})),
+				third(e.ReserveOn(1, slotwise.Request{Need: amount(1, 1), Terms: new(slotwise.Terms)})),
 			} {
 				if !errors.Is(err, want) {
 					t.Errorf("call %d: %v", k, err)
@@ -445,13 +452,22 @@ func TestBadRequests(t *testing.T) {
 		"policy":       {slotwise.Request{Need: amount(1, 1), Policy: 77}, slotwise.ErrUnknownValue},
 		"selector":     {slotwise.Request{Need: amount(1, 1), Selector: math.MaxUint32}, slotwise.ErrUnknownSelector},
 		"hash, no has": {slotwise.Request{Need: amount(1, 1), Hash: 5}, slotwise.ErrUnknownValue},
+		"many limits": {
+			slotwise.Request{Need: amount(1, 1), Terms: &slotwise.Terms{Limits: make([]slotwise.Limit, slotwise.MaxLimits+1)}},
+			slotwise.ErrTooManyLimits,
+		},
+		"account": {slotwise.Request{Need: amount(1, 1), Terms: &slotwise.Terms{Account: math.MaxUint32}}, slotwise.ErrUnknownAccount},
+		"group": {
+			slotwise.Request{Need: amount(1, 1), Terms: &slotwise.Terms{Limits: []slotwise.Limit{{Group: 7, AtMost: 1}}}},
+			slotwise.ErrUnknownGroup,
+		},
 		"key and hash": {slotwise.Request{Need: amount(1, 1), Key: "k", HasHash: true}, slotwise.ErrUnknownValue},
 	} {
 		_, err := e.Reserve(bad.request)
 		if !errors.Is(err, bad.status) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if bad.status == slotwise.ErrIDLength {
+		if bad.status == slotwise.ErrIDLength || bad.status == slotwise.ErrTooManyLimits {
 			_, err = e.Prepare(bad.request)
 			refused(t, err, bad.status)
 			continue
@@ -1048,6 +1064,13 @@ func TestNoAllocations(t *testing.T) {
 	released := make([]slotwise.Released, 100)
 	columns := slotwise.Columns{Common: slotwise.Request{Need: amount(1, 1)}, Tickets: tickets, Statuses: make([]slotwise.Status, 100)}
 	worker := must2(e.FindWorker("w3"))
+	account, group := must2(e.Account("acme")), must2(e.SpreadGroup("all", slotwise.WorkerScope()))
+	now := uint64(1)
+	must(t, third(e.Tick(now)))
+	limits := []slotwise.Limit{{Group: group, AtMost: 1000}}
+	under := slotwise.Terms{HoldUntil: 1 << 60, Priority: 3, Preemptable: true, Account: account, Limits: limits}
+	bound := must2(e.Prepare(slotwise.Request{ID: "b", Need: amount(1, 1), Terms: &under}))
+	termed := slotwise.NewBatch(100)
 	give := func() {
 		for k := range results {
 			tickets[k] = results[k].Ticket
@@ -1088,6 +1111,59 @@ func TestNoAllocations(t *testing.T) {
 			e.ReleaseBatch(tickets, nil)
 		},
 		"Snapshot": func() { e.Snapshot(worker) },
+		"Reserve on terms, ConfirmID": func() {
+			placed, err := e.Reserve(slotwise.Request{ID: id, Need: amount(1, 1), Terms: &slotwise.Terms{
+				HoldUntil: 1 << 60, Account: account, Limits: []slotwise.Limit{{Group: group, AtMost: 1000}},
+			}})
+			if err != nil || !placed.Provisional {
+				panic(err)
+			}
+			e.Deadline(placed.Ticket)
+			e.ConfirmID(id)
+			e.Release(placed.Ticket)
+		},
+		"ReserveAt on terms, Confirm": func() {
+			snapshot, _ := e.Snapshot(worker)
+			placed, err := e.ReserveAt(worker, snapshot.Version, slotwise.Request{Need: amount(1, 1), Terms: &under})
+			if err != nil {
+				panic(err)
+			}
+			e.Confirm(placed.Ticket)
+			e.Release(placed.Ticket)
+		},
+		"prepared on terms": func() {
+			under.HoldUntil++
+			bound.SetTerms(&under)
+			placed, err := bound.Reserve()
+			if err != nil {
+				panic(err)
+			}
+			e.Release(placed.Ticket)
+		},
+		"Batch on terms": func() {
+			termed.Reset()
+			for k := range requests {
+				request := requests[k]
+				request.Terms = &under
+				termed.Add(request)
+			}
+			e.ReserveBatch(termed, results)
+			for k := range results {
+				if results[k].Err() != nil || !results[k].Provisional() {
+					panic(results[k].Err())
+				}
+			}
+			give()
+		},
+		"Tick, Now, Heartbeat, Usage, SetQuota, SpreadCount": func() {
+			now++
+			e.Tick(now)
+			e.Now()
+			e.Heartbeat("w3", now+100)
+			e.Usage(account)
+			e.SetQuota(account, slotwise.Quota{CPU: slotwise.Unlimited, Memory: 1 << 40, GPUs: 7})
+			e.SpreadCount(group, worker)
+		},
 		"refusals in a batch": func() {
 			batch.Reset()
 			for range 10 {
@@ -1099,7 +1175,7 @@ func TestNoAllocations(t *testing.T) {
 			}
 		},
 	} {
-		if racing && name == "ReserveMany" {
+		if racing && (name == "ReserveMany" || strings.HasPrefix(name, "Tick")) { // Its pools forget, then.
 			continue
 		}
 		do() // Threads and batches make room at their first calls.
@@ -1143,6 +1219,7 @@ func TestConstants(t *testing.T) {
 	equal(t, "statuses of the header", strings.Count(block, "#define SLOTWISE_"), known)
 	for name, here := range map[string]int{
 		"MAX_ENGINES": slotwise.MaxEngines, "MAX_COUNT": slotwise.MaxCount, "MAX_ID_LENGTH": slotwise.MaxIDLength,
+		"MAX_LIMITS": slotwise.MaxLimits, "SET_GENERATION": int(slotwise.SetGeneration),
 		"MAX_NAME_LENGTH": slotwise.MaxNameLength, "MAX_LIST_LENGTH": slotwise.MaxListLength,
 		"NO_DIMENSION": int(slotwise.NoDimension), "CPU": int(slotwise.CPU), "MEMORY": int(slotwise.Memory),
 		"GPUS": int(slotwise.GPUs), "POLICY_DEFAULT": int(slotwise.PolicyDefault), "POLICY_AFFINITY": int(slotwise.Affinity),
@@ -1174,19 +1251,28 @@ func TestTexts(t *testing.T) {
 	equal(t, "unknown", slotwise.Status(-3).String(), "status -3")
 	equal(t, "none", slotwise.OK.Err(), nil)
 	for text, value := range map[string]fmt.Stringer{
-		"500m cpu, 1024 MiB":       amount(500, 1024),
-		"1m cpu, 2 MiB, 3 gpu":     slotwise.Resources{CPU: 1, Memory: 2, GPUs: 3},
-		"memory":                   slotwise.Memory,
-		"dimension 9":              slotwise.Dimension(9),
-		"spread":                   slotwise.Spread,
-		"draining":                 slotwise.Draining,
-		"all_or_nothing":           slotwise.AllOrNothing,
-		"ticket 0x10":              slotwise.Ticket(16),
-		"no worker":                slotwise.Worker(0),
-		"worker 5, registration 2": slotwise.Worker(2<<32 | 5),
-		"reasons not counted":      slotwise.Reasons{},
-		"busy for cpu":             slotwise.Result{Status: slotwise.ErrBusy, Dimension: slotwise.CPU},
-		"not_held":                 slotwise.Released{Status: slotwise.ErrNotHeld},
+		"500m cpu, 1024 MiB":              amount(500, 1024),
+		"1m cpu, 2 MiB, 3 gpu":            slotwise.Resources{CPU: 1, Memory: 2, GPUs: 3},
+		"memory":                          slotwise.Memory,
+		"dimension 9":                     slotwise.Dimension(9),
+		"spread":                          slotwise.Spread,
+		"draining":                        slotwise.Draining,
+		"all_or_nothing":                  slotwise.AllOrNothing,
+		"ticket 0x10":                     slotwise.Ticket(16),
+		"no worker":                       slotwise.Worker(0),
+		"worker 5, registration 2":        slotwise.Worker(2<<32 | 5),
+		"reasons not counted":             slotwise.Reasons{},
+		"busy for cpu":                    slotwise.Result{Status: slotwise.ErrBusy, Dimension: slotwise.CPU},
+		"no account":                      slotwise.Account(0),
+		"worker":                          slotwise.Scope{},
+		"label zone":                      slotwise.LabelScope("zone"),
+		"machine":                         slotwise.MachineScope(),
+		"5m cpu, unlimited memory, 0 gpu": slotwise.Quota{CPU: 5, Memory: slotwise.Unlimited},
+		"no worker at version 2: 1 to leave, 0 leaving already": slotwise.Preemption{Version: 2, Victims: make([]slotwise.Victim, 1)},
+		"ticket 0x1 on no worker at version 0 (existing) (provisional)": slotwise.Reservation{
+			Ticket: 1, Existing: true, Provisional: true,
+		},
+		"not_held": slotwise.Released{Status: slotwise.ErrNotHeld},
 		"the books of 1 workers and 2 reservations add up":                               slotwise.Audit{OK: true, Workers: 1, Reservations: 2},
 		"the books of 3 of 9 workers do not add up":                                      slotwise.Audit{Imbalanced: 3, Workers: 9},
 		"a: ready at version 1, free 0m cpu, 0 MiB of 0m cpu, 0 MiB, held 0m cpu, 0 MiB": slotwise.WorkerInfo{ID: "a", State: slotwise.Ready, Version: 1},
