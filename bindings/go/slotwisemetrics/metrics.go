@@ -24,6 +24,10 @@ type Values struct {
 	GangRollbacks    uint64 `json:"gang_rollbacks"`
 	// Probes: entry k counts requests that looked at fewer than 2^k candidates and at least 2^(k-1).
 	Probes [24]uint64 `json:"probes"`
+	// Confirmed, Expired and Preempted as in [slotwise.Stats].
+	Confirmed uint64 `json:"confirmed"`
+	Expired   uint64 `json:"expired"`
+	Preempted uint64 `json:"preempted"`
 }
 
 // Read them. O(most reservations there ever were): for a page that is asked for now and then.
@@ -39,6 +43,7 @@ func Read(engine *slotwise.Engine) (Values, error) {
 	return Values{
 		workers, reservations, stats.Placed, stats.Existing, stats.Busy, stats.Never, stats.Released,
 		stats.Resized, stats.CASRetries, stats.VersionConflicts, stats.GangRollbacks, stats.Probes,
+		stats.Confirmed, stats.Expired, stats.Preempted,
 	}, nil
 }
 

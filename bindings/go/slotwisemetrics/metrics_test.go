@@ -21,11 +21,13 @@ func TestVar(t *testing.T) {
 	for range 3 {
 		engine.Reserve(slotwise.Request{Need: slotwise.Resources{CPU: 4, Memory: 4}})
 	}
+	engine.Reserve(slotwise.Request{Need: slotwise.Resources{CPU: 1, Memory: 1}, Terms: &slotwise.Terms{HoldUntil: 5}})
+	engine.Tick(5)
 	var values Values
 	if err := json.Unmarshal([]byte(expvar.Get("slotwise").String()), &values); err != nil {
 		t.Fatal(err)
 	}
-	if values.Workers != 1 || values.Reservations != 2 || values.Placed != 2 || values.Busy != 1 {
+	if values.Workers != 1 || values.Reservations != 2 || values.Placed != 3 || values.Expired != 1 || values.Busy != 1 {
 		t.Errorf("%+v", values)
 	}
 	engine.Close()

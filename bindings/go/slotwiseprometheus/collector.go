@@ -14,6 +14,7 @@ type Collector struct {
 	engine *slotwise.Engine
 
 	workers, reservations, requests, released, resized, retries, conflicts, rollbacks, probes *prometheus.Desc
+	confirmed, expired, preempted                                                             *prometheus.Desc
 }
 
 // New makes one. labels, such as {"cluster": "a"}, tell several engines apart.
@@ -32,6 +33,9 @@ func New(engine *slotwise.Engine, labels prometheus.Labels) *Collector {
 		conflicts:    desc("version_conflicts_total", "Version conflicts returned to callers who asked for a version."),
 		rollbacks:    desc("gang_rollbacks_total", "All-or-nothing batches undone and planned anew."),
 		probes:       desc("probes", "Candidates looked at per request."),
+		confirmed:    desc("confirmed_total", "Provisional reservations that were confirmed."),
+		expired:      desc("expired_total", "Provisional reservations that were not confirmed in time, and have ended."),
+		preempted:    desc("preempted_total", "Reservations that were told to leave by preemptions."),
 	}
 }
 
@@ -64,6 +68,9 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	count(c.retries, stats.CASRetries)
 	count(c.conflicts, stats.VersionConflicts)
 	count(c.rollbacks, stats.GangRollbacks)
+	count(c.confirmed, stats.Confirmed)
+	count(c.expired, stats.Expired)
+	count(c.preempted, stats.Preempted)
 
 	// Entry k has requests that looked at fewer than 2^k candidates; a bucket has all up to its bound.
 	buckets, total, sum := map[float64]uint64{}, uint64(0), 0.0

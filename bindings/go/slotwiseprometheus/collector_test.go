@@ -20,6 +20,8 @@ func TestCollector(t *testing.T) {
 	for range 3 {
 		engine.Reserve(slotwise.Request{Need: slotwise.Resources{CPU: 4, Memory: 4}})
 	}
+	engine.Reserve(slotwise.Request{Need: slotwise.Resources{CPU: 1, Memory: 1}, Terms: &slotwise.Terms{HoldUntil: 5}})
+	engine.Tick(5)
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(New(engine, prometheus.Labels{"cluster": "a"}))
 	want := `
@@ -28,12 +30,15 @@ func TestCollector(t *testing.T) {
 slotwise_requests_total{cluster="a",result="busy"} 1
 slotwise_requests_total{cluster="a",result="existing"} 0
 slotwise_requests_total{cluster="a",result="never"} 0
-slotwise_requests_total{cluster="a",result="placed"} 2
+slotwise_requests_total{cluster="a",result="placed"} 3
+# HELP slotwise_expired_total Provisional reservations that were not confirmed in time, and have ended.
+# TYPE slotwise_expired_total counter
+slotwise_expired_total{cluster="a"} 1
 # HELP slotwise_reservations Live reservations.
 # TYPE slotwise_reservations gauge
 slotwise_reservations{cluster="a"} 2
 `
-	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "slotwise_requests_total", "slotwise_reservations"); err != nil {
+	if err := testutil.GatherAndCompare(registry, strings.NewReader(want), "slotwise_requests_total", "slotwise_reservations", "slotwise_expired_total"); err != nil {
 		t.Error(err)
 	}
 	if problems, err := testutil.GatherAndLint(registry); err != nil || len(problems) > 0 {
