@@ -1,6 +1,7 @@
 package slotwise
 
-// This file and bridge_terms.go call C: translation and nothing else. The rest of the package is Go.
+// The files whose names begin with bridge call C: translation and nothing else. The rest of the package is
+// Go.
 
 /*
 #cgo CFLAGS: -std=c11 -O2
@@ -149,6 +150,7 @@ func failure(op string, e *C.slotwise_error_t) error {
 			uint32(e.reasons.not_matching), uint32(e.reasons.not_ready), uint32(e.reasons.cpu),
 			uint32(e.reasons.memory), uint32(e.reasons.gpus), uint32(e.reasons.spread),
 		},
+		Outlook: Outlook(e.outlook),
 	}
 	amounts := Resources{int64(e.cpu), int64(e.memory), int64(e.gpus)}
 	if failed.Status == ErrShort {
@@ -174,10 +176,14 @@ func cEngineNew(op string, config Config) (uint64, error) {
 		{config.MaxWorkers, &c.max_workers}, {config.MaxReservations, &c.max_reservations},
 		{config.MaxSelectors, &c.max_selectors}, {config.MaxBatches, &c.max_batches},
 		{config.MaxAccounts, &c.max_accounts}, {config.MaxGroups, &c.max_groups},
+		{config.MaxUnmet, &c.max_unmet},
 	} {
 		if limit.given != 0 {
 			*limit.field = C.uint64_t(limit.given)
 		}
+	}
+	if config.NoUnmet {
+		c.max_unmet = 0
 	}
 	c.policy = C.uint32_t(config.Policy)
 	if config.NoGPUSeparation {
@@ -204,7 +210,7 @@ func cEngineConfig(op string, engine uint64) (Config, error) {
 	return Config{
 		int(c.max_workers), int(c.max_reservations), int(c.max_selectors), int(c.max_batches),
 		Policy(c.policy), c.flags&C.SLOTWISE_NO_GPU_SEPARATION != 0, c.flags&C.SLOTWISE_NO_REASONS != 0,
-		int(c.max_accounts), int(c.max_groups),
+		int(c.max_accounts), int(c.max_groups), int(c.max_unmet), c.max_unmet == 0,
 	}, nil
 }
 

@@ -33,6 +33,13 @@
 // generation of a rollout ([Engine.ReadyGeneration]), and may come under another id than expected
 // ([Engine.HandOff]). A request without terms pays nothing for them.
 //
+// # What is told before anything is done
+//
+// A refusal has its [Reasons] and an [Outlook]. [Engine.Explain] gives the verdict in full, with the
+// nearest miss; [Engine.UnmetDemand] says how many workers of a shape would serve what was refused lately;
+// [Engine.DryRun], [Engine.DryRunWith] and [Engine.Replicas] answer what would be if, by the search that
+// the real batch uses. None of them changes anything.
+//
 // # Units
 //
 // CPU is in millicores, memory in MiB, GPUs are whole. Times are numbers of the host's clock, in whatever

@@ -250,6 +250,8 @@ type Error struct {
 	Missing Resources
 	// Reasons is why workers were out of the question, with ErrBusy and ErrNever.
 	Reasons Reasons
+	// Outlook, with ErrBusy and ErrNever: whether something is on its way that will take it.
+	Outlook Outlook
 }
 
 // Error is a sentence with its numbers.
@@ -272,6 +274,9 @@ func (e *Error) Error() string {
 		}
 		if e.Reasons != (Reasons{}) {
 			fmt.Fprintf(&b, "; %v", e.Reasons)
+		}
+		if e.Outlook == OutlookWait {
+			b.WriteString("; one that is on its way has room")
 		}
 	case ErrVersionConflict:
 		fmt.Fprintf(&b, "; it is at %d, %v, with %v free", e.Version, e.State, e.Free)

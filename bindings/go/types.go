@@ -142,6 +142,9 @@ func (w Worker) String() string {
 	if w == 0 {
 		return "no worker"
 	}
+	if index, ok := w.Added(); ok {
+		return fmt.Sprintf("supposed worker %d", index)
+	}
 	return fmt.Sprintf("worker %d, registration %d", w.Index(), uint64(w)>>32)
 }
 
@@ -232,6 +235,12 @@ type Config struct {
 	MaxAccounts int
 	// MaxGroups, of those that limits are about: 1 to 16,777,216. Default 65,536.
 	MaxGroups int
+	// MaxUnmet: how many refused requests are kept for [Engine.UnmetDemand]: 1 to 1,048,576; above 8,
+	// rounded down to a multiple of 8. The room for them, 128 bytes each, is taken when the first request
+	// is refused. Default 4,096.
+	MaxUnmet int
+	// NoUnmet: keep none, whatever MaxUnmet says.
+	NoUnmet bool
 }
 
 // A WorkerSpec is a worker as the host registers it. All zero but ID and Total: a ready, open
