@@ -341,3 +341,68 @@ func ExampleEngine_Tick() {
 	// Output:
 	// at 60 node is gone, and so is job
 }
+
+// Why not, where least is missing, and what would make it fit.
+func ExampleEngine_Explain() {
+	engine, err := slotwise.New(slotwise.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	engine.AddWorker(slotwise.WorkerSpec{ID: "a", Total: slotwise.Resources{CPU: 1_000, Memory: 1_000}})
+	engine.AddWorker(slotwise.WorkerSpec{ID: "b", Total: slotwise.Resources{CPU: 1_000, Memory: 1_000}, Tenant: "acme"})
+	held, err := engine.Reserve(slotwise.Request{Need: slotwise.Resources{CPU: 700, Memory: 100}})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	job := slotwise.Request{Need: slotwise.Resources{CPU: 500, Memory: 100}}
+	explanation, err := engine.Explain(job)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(explanation)
+	fmt.Println("of another tenant:", explanation.Mismatches.Tenant, "missing at best:", explanation.Nearest.Missing)
+
+	fit, err := engine.Replicas(job, 10, slotwise.Supposition{Credited: []slotwise.Ticket{held.Ticket}})
+	fmt.Println("copies, if that reservation were gone:", fit, err)
+	// Output:
+	// busy for cpu; of 2 workers: 1 not matching, 1 short of cpu; outlook: start
+	// of another tenant: 1 missing at best: 200m cpu, 0 MiB
+	// copies, if that reservation were gone: 2 <nil>
+}
+
+// A burst of requests: how many machines would serve what was refused?
+func ExampleEngine_UnmetDemand() {
+	engine, err := slotwise.New(slotwise.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	for n := range 7 {
+		engine.Reserve(slotwise.Request{ID: fmt.Sprint("job-", n), Need: slotwise.Resources{CPU: 1_000, Memory: 1_024}})
+	}
+	shape := slotwise.WorkerSpec{Total: slotwise.Resources{CPU: 4_000, Memory: 8_192}}
+	toStart := func() (workers uint32) {
+		demand, err := engine.UnmetDemand(shape, 0)
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, of := range demand {
+			workers += of.Workers
+		}
+		return workers
+	}
+	fmt.Println("to start:", toStart())
+	shape.ID, shape.Pending, shape.Lease = "on-its-way", true, 60_000
+	engine.AddWorker(shape)
+	fmt.Println("with one on its way:", toStart())
+	engine.ForgetUnmet("job-6") // Nobody waits for it any more.
+	engine.ForgetUnmet("job-5")
+	engine.ForgetUnmet("job-4")
+	fmt.Println("with three withdrawn:", toStart())
+	// Output:
+	// to start: 2
+	// with one on its way: 1
+	// with three withdrawn: 0
+}

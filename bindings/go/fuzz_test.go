@@ -2,6 +2,7 @@ package slotwise_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/slotwise/slotwise/bindings/go"
@@ -75,6 +76,16 @@ func FuzzRequest(f *testing.F) {
 		status(err)
 		plan.Leaving = append(plan.Leaving, slotwise.Ticket(hash))
 		status(third(e.Preempt(request, plan)))
+		explanation, workers, err := e.ExplainWorkers(request)
+		status(err)
+		_ = fmt.Sprint(explanation, workers)
+		shape := slotwise.WorkerSpec{ID: id, Pool: key, Total: slotwise.Resources{CPU: cpu, Memory: memory, GPUs: gpus}}
+		status(third(e.UnmetDemand(shape, hash)))
+		status(third(e.ForgetUnmet(key)))
+		status(third(e.Replicas(request, int(policy%1000), slotwise.Supposition{
+			Credited: []slotwise.Ticket{slotwise.Ticket(hash)}, Without: []slotwise.Worker{slotwise.Worker(hash)},
+			Added: []slotwise.WorkerSpec{shape},
+		})))
 		status(third(e.Confirm(slotwise.Ticket(hash))))
 		status(third(e.ConfirmID(id)))
 		status(third(e.Deadline(slotwise.Ticket(hash))))

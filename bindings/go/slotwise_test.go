@@ -337,7 +337,7 @@ func TestSelector(t *testing.T) {
 func TestConfig(t *testing.T) {
 	e, err := slotwise.New(slotwise.Config{
 		MaxWorkers: 10, MaxReservations: 20, MaxSelectors: 30, MaxBatches: 40, Policy: slotwise.Spread,
-		NoGPUSeparation: true, NoReasons: true, MaxAccounts: 50, MaxGroups: 60,
+		NoGPUSeparation: true, NoReasons: true, MaxAccounts: 50, MaxGroups: 60, MaxUnmet: 70,
 	})
 	must(t, err)
 	defer e.Close()
@@ -346,13 +346,13 @@ func TestConfig(t *testing.T) {
 	equal(t, "config", config, slotwise.Config{
 		MaxWorkers: 10, MaxReservations: 20, MaxSelectors: 30,
 		MaxBatches: 40, Policy: slotwise.Spread, NoGPUSeparation: true, NoReasons: true,
-		MaxAccounts: 50, MaxGroups: 60,
+		MaxAccounts: 50, MaxGroups: 60, MaxUnmet: 70,
 	})
 	_, err = e.Reserve(slotwise.Request{Need: amount(1, 1)})
 	equal(t, "reasons", refused(t, err, slotwise.ErrNever).Reasons, slotwise.Reasons{})
 	for _, bad := range []slotwise.Config{
 		{MaxWorkers: -1}, {MaxWorkers: math.MaxInt}, {MaxReservations: -5}, {MaxReservations: 1 << 40},
-		{MaxSelectors: math.MinInt}, {MaxBatches: 1 << 30}, {MaxAccounts: -1}, {MaxGroups: 1 << 30},
+		{MaxSelectors: math.MinInt}, {MaxBatches: 1 << 30}, {MaxAccounts: -1}, {MaxGroups: 1 << 30}, {MaxUnmet: -1},
 	} {
 		_, err := slotwise.New(bad)
 		failed := refused(t, err, slotwise.ErrConfig)
@@ -414,6 +414,9 @@ func TestClosedNilAndZero(t *testing.T) {
 				third(e.Usage(1)), third(e.SpreadGroup("a", slotwise.WorkerScope())), third(e.SpreadCount(0, 1)),
 				third(e.Tick(1)), third(e.Now()), third(e.Confirm(1)), third(e.ConfirmID("a")), third(e.Deadline(1)),
 				e.Heartbeat("w", 1), third(e.ReadyGeneration("w", 1)), third(e.HandOff("w", "v")),
+				third(e.Explain(request)), third(e.UnmetDemand(slotwise.WorkerSpec{Total: amount(1, 1)}, 0)),
+				third(e.ForgetUnmet("a")), third(e.DryRunWith(batch, slotwise.Supposition{}, result)),
+				third(e.Replicas(request, 1, slotwise.Supposition{})),
 				third(e.PlanPreemption(request)), third(e.Preempt(request, slotwise.Preemption{})),
 				third(e.Reserve(slotwise.Request{Need: amount(1, 1), Terms: new(slotwise.Terms)})),
 				third(e.ReserveOn(1, slotwise.Request{Need: amount(1, 1), Terms: new(slotwise.Terms)})),
@@ -1219,6 +1222,14 @@ func TestConstants(t *testing.T) {
 	equal(t, "statuses of the header", strings.Count(block, "#define SLOTWISE_"), known)
 	for name, here := range map[string]int{
 		"MAX_ENGINES": slotwise.MaxEngines, "MAX_COUNT": slotwise.MaxCount, "MAX_ID_LENGTH": slotwise.MaxIDLength,
+		"OUTLOOK_UNKNOWN": int(slotwise.OutlookUnknown), "OUTLOOK_WAIT": int(slotwise.OutlookWait),
+		"OUTLOOK_START": int(slotwise.OutlookStart), "REASON_FITS": int(slotwise.ReasonFits),
+		"REASON_MISMATCH": int(slotwise.ReasonMismatch), "REASON_STATE": int(slotwise.ReasonState),
+		"REASON_SHORT": int(slotwise.ReasonShort), "REASON_TOO_SMALL": int(slotwise.ReasonTooSmall),
+		"REASON_SPREAD": int(slotwise.ReasonSpread), "MISMATCH_MACHINE": int(slotwise.MismatchMachine),
+		"MISMATCH_TENANT": int(slotwise.MismatchTenant), "MISMATCH_POOL": int(slotwise.MismatchPool),
+		"MISMATCH_LABELS": int(slotwise.MismatchLabels), "MISMATCH_GPU_SEPARATION": int(slotwise.MismatchGPUSeparation),
+		"MISMATCH_GPU_TYPE": int(slotwise.MismatchGPUType), "MISMATCH_PREEMPTABLE": int(slotwise.MismatchPreemptable),
 		"MAX_LIMITS": slotwise.MaxLimits, "SET_GENERATION": int(slotwise.SetGeneration),
 		"MAX_NAME_LENGTH": slotwise.MaxNameLength, "MAX_LIST_LENGTH": slotwise.MaxListLength,
 		"NO_DIMENSION": int(slotwise.NoDimension), "CPU": int(slotwise.CPU), "MEMORY": int(slotwise.Memory),
