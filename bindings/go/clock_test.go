@@ -106,6 +106,42 @@ func TestTickTellsOfAllThatEnds(t *testing.T) {
 	equal(t, "free", infos[0].Held, slotwise.Resources{})
 }
 
+// Goroutines that tick at once: each worker that ends is told of by one of them, with all that it held, also
+// where that is more than one call of C brings back.
+func TestTicksTakeTurns(t *testing.T) {
+	e := engine(t, 0)
+	const workers, each = 12, 100
+	for k := range workers {
+		id := "w" + strconv.Itoa(k)
+		worker := must2(e.AddWorker(slotwise.WorkerSpec{ID: id, Total: amount(1000, 1000), Lease: uint64(10 + k/4)}))
+		for range each {
+			must(t, third(e.ReserveOn(worker, slotwise.Request{Need: amount(1, 1)})))
+		}
+	}
+	var group sync.WaitGroup
+	var told atomic.Int64
+	for g := range 4 {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for now := uint64(9); now < 14; now++ {
+				ticked, err := e.Tick(now)
+				if err != nil && !errors.Is(err, slotwise.ErrClockWentBack) {
+					t.Error(err)
+				}
+				for _, worker := range ticked.Workers {
+					told.Add(1)
+					if len(worker.Lost) != each || worker.ID == "" {
+						t.Errorf("goroutine %d: %q lost %d", g, worker.ID, len(worker.Lost))
+					}
+				}
+			}
+		}()
+	}
+	group.Wait()
+	equal(t, "told of", told.Load(), workers)
+}
+
 func TestHeartbeatsAndGenerations(t *testing.T) {
 	e := engine(t, 1)
 	info := must2(e.WorkerByID("w0"))
