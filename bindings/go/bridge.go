@@ -562,7 +562,7 @@ func needOf(r *Request) C.sw_need_t {
 }
 
 func reservationOf(p *C.slotwise_placement_t) Reservation {
-	return Reservation{Ticket(p.ticket), Worker(p.worker), uint64(p.version), p.existing != 0, p.provisional != 0}
+	return Reservation{Ticket(p.ticket), Worker(p.worker), uint64(p.version), Standing{p.existing != 0, p.provisional != 0}}
 }
 
 func cReserve(op string, engine uint64, r *Request) (Reservation, error) {

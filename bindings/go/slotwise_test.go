@@ -1281,7 +1281,7 @@ func TestTexts(t *testing.T) {
 		"5m cpu, unlimited memory, 0 gpu": slotwise.Quota{CPU: 5, Memory: slotwise.Unlimited},
 		"no worker at version 2: 1 to leave, 0 leaving already": slotwise.Preemption{Version: 2, Victims: make([]slotwise.Victim, 1)},
 		"ticket 0x1 on no worker at version 0 (existing) (provisional)": slotwise.Reservation{
-			Ticket: 1, Existing: true, Provisional: true,
+			Ticket: 1, Standing: slotwise.Standing{Existing: true, Provisional: true},
 		},
 		"not_held": slotwise.Released{Status: slotwise.ErrNotHeld},
 		"the books of 1 workers and 2 reservations add up":                               slotwise.Audit{OK: true, Workers: 1, Reservations: 2},
