@@ -142,12 +142,13 @@ def test_constants_have_their_names_in_the_enumerations() -> None:
         "OUTLOOK_",
         "REASON_",
         "MISMATCH_",
+        "SCOPE_",
     )
     rest = {n for n in names - known if not n.startswith(others)}
     # SET_ASIDE is a status, LIST_LENGTH too; flags and modes are arguments of their own here.
     assert rest == {
         "ACCEPT_PREEMPTABLE", "AHEAD", "ALL_OR_NOTHING", "HASH", "INDEPENDENT", "PENDING", "PREEMPTABLE",
-        "REQUIRES_SELECTOR",
+        "REQUIRES_SELECTOR", "HOLD", "ACCOUNT", "LEAVING", "EXPIRED", "LOST_WITH_WORKER", "WORKER_EXPIRED",
     }  # fmt: skip
 
 

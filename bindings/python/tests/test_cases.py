@@ -9,21 +9,27 @@ import pytest
 from conftest import repository
 
 from slotwise import (
-    Busy,
+    ClockWentBack,
     Constraints,
     Engine,
     Group,
+    Limit,
     NotHeld,
     Planned,
     Policy,
+    Preemption,
+    QuotaExceeded,
     Request,
     Reservation,
     Resources,
+    Scope,
     Short,
     SlotwiseError,
     Status,
     Step,
+    Terms,
     VersionConflict,
+    Waiting,
     WorkerSpec,
 )
 
@@ -50,6 +56,9 @@ class Runner:
         self.engine = Engine(max_workers=1024, max_reservations=4096)
         self.selectors: Dict[str, int] = {}
         self.tickets: Dict[str, int] = {}
+        self.accounts: Dict[str, int] = {}
+        self.groups: Dict[str, int] = {}
+        self.plans: Dict[str, Preemption] = {}
 
     def line(self, text: str) -> None:
         call, _, expected = text.partition("->")
@@ -62,6 +71,10 @@ class Runner:
             dimension = getattr(error, "dimension", None)
             if dimension is not None:
                 got["dimension"] = dimension.name.lower()
+            if isinstance(error, QuotaExceeded):
+                got.update(used=error.used, limit=error.limit)
+            if isinstance(error, Waiting):
+                got["left"] = error.victims
             if isinstance(error, VersionConflict):
                 got["now_version"] = error.version
             if isinstance(error, Short):
@@ -83,7 +96,9 @@ class Runner:
     @staticmethod
     def spec(args: Dict[str, str]) -> WorkerSpec:
         flags = args.pop("flags", "").split(",")
-        numbers = {k: int(args.pop(k, 0)) for k in ("cpu", "memory", "gpus", "priority", "tier")}
+        numbers = {
+            k: int(args.pop(k, 0)) for k in ("cpu", "memory", "gpus", "priority", "tier", "generation")
+        }
         labels: Any = dict(pair.split(":") for pair in args.pop("labels", "").split(",") if pair)
         aside = Resources(*(int(args.pop(f"set_aside_{k}", 0)) for k in ("cpu", "memory", "gpus")))
         return WorkerSpec(
@@ -94,6 +109,7 @@ class Runner:
             requires_selector="requires_selector" in flags,
             preemptable="preemptable" in flags,
             pending="pending" in flags,
+            lease=int(args.pop("lease")) if "lease" in args else None,
             **{k: args.pop(k, None) for k in ("pool", "tenant", "machine")},
             **numbers,
         )
@@ -114,13 +130,18 @@ class Runner:
         for key in ("pool", "tenant", "machine"):
             if key in args:
                 changes[key] = args.pop(key)
+        for key in ("priority", "generation"):
+            if key in args:
+                changes[key] = int(args.pop(key))
+        aside = [int(args.pop(f"set_aside_{k}", -1)) for k in ("cpu", "memory", "gpus")]
+        if max(aside) >= 0:
+            changes["set_aside"] = Resources(*(max(amount, 0) for amount in aside))
         assert not args
         self.engine.update_worker(id, **changes)
         return {"status": "ok"}
 
     def remove(self, id: str) -> Dict[str, Any]:
-        lost = sorted(lost.id for lost in self.engine.remove_worker(id))
-        return {"status": "ok", "lost": ",".join(lost) or "-"}
+        return {"status": "ok", "lost": ids(self.engine.remove_worker(id))}
 
     def selector(self, name: str, **args: str) -> None:
         labels = (pair.split(":") for pair in args.get("labels", "").split(",") if pair)
@@ -143,7 +164,19 @@ class Runner:
             "selector": self.selectors[args["selector"]] if "selector" in args else 0,
             "policy": Policy[args.get("policy", "default").upper()],
             "ahead": args.get("ahead") == "1",
+            "terms": self.terms(args),
         }
+
+    def terms(self, args: Dict[str, str]) -> Optional[Terms]:
+        limits = (limit.split(":") for limit in args.get("limits", "").split(",") if limit)
+        terms = Terms(
+            hold_until=int(args["hold"]) if "hold" in args else None,
+            priority=int(args.get("priority", 0)),
+            preemptable=args.get("preemptable") == "1",
+            account=self.accounts[args["account"]] if "account" in args else None,
+            limits=[Limit(self.groups[group], int(most)) for group, most in limits],
+        )
+        return None if terms == Terms() else terms
 
     def placed(self, id: str, held: Reservation) -> Dict[str, Any]:
         self.tickets[id] = held.ticket
@@ -151,6 +184,7 @@ class Runner:
             "status": "ok",
             "worker": held.worker_id,
             "existing": int(held.existing),
+            "provisional": int(held.provisional),
             "version": held.version,
         }
 
@@ -214,24 +248,25 @@ class Runner:
         (done,) = self.engine.apply([Group(worker, made)])
         return {"status": "ok", "statuses": ",".join(name(step.status) for step in done)}
 
-    def race(self, ids: str, **args: str) -> Dict[str, Any]:
+    def race(self, ids: str = "", prefix: str = "", count: str = "0", **args: str) -> Dict[str, Any]:
         request, got = self.request(args), []
-        barrier = threading.Barrier(len(ids.split(",")))
+        names = [id for id in ids.split(",") if id] + [f"{prefix}{k}" for k in range(int(count))]
+        barrier = threading.Barrier(len(names))
 
         def ask(id: str) -> None:
             barrier.wait()
             try:
                 self.engine.reserve(id, **request)
                 got.append("ok")
-            except Busy:
-                got.append("busy")
+            except SlotwiseError as error:
+                got.append(name(error.status))
 
-        threads = [threading.Thread(target=ask, args=(id,)) for id in ids.split(",")]
+        threads = [threading.Thread(target=ask, args=(id,)) for id in names]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        return {"ok": got.count("ok"), "busy": got.count("busy")}
+        return {status: got.count(status) for status in ("ok", "busy", "quota_exceeded")}
 
     def info(self, id: str) -> Dict[str, Any]:
         info = self.engine.worker(id)
@@ -239,6 +274,7 @@ class Runner:
         for kind in ("free", "held"):
             amount: Resources = getattr(info, kind)
             got.update({f"{kind}_{k}": getattr(amount, k) for k in ("cpu", "memory", "gpus")})
+        got.update(generation=info.generation, lease=info.lease or 0)
         return got
 
     def list(self, by: str, name: str = "") -> Dict[str, Any]:
@@ -249,10 +285,90 @@ class Runner:
         counts = self.engine.counts()
         return {"workers": counts.workers, "reservations": counts.reservations}
 
+    # What comes under terms, the clock, preemption and hand-offs.
+
+    def tick(self, now: str) -> Dict[str, Any]:
+        try:
+            ticked = self.engine.tick(int(now))
+        except ClockWentBack as error:
+            assert error.given == int(now) and error.now == self.engine.now
+            return {"status": name(error.status), "now": error.now}
+        return {
+            "status": "ok",
+            "now": self.engine.now,
+            "expired": ids(ticked.expired),
+            "workers": ids(ticked.workers),
+            "lost": ids([one for worker in ticked.workers for one in worker.lost]),
+        }
+
+    def confirm(self, id: str, what: Union[int, str, None] = None) -> Dict[str, Any]:
+        confirmed = self.engine.confirm(id if what is None else what)
+        held = self.engine.reservation(id)
+        assert (held.ticket, held.worker) == (confirmed.ticket, confirmed.worker)
+        return {
+            **self.placed(id, held),
+            "existing": int(confirmed.existing),
+            "version": confirmed.version,
+        }
+
+    def confirm_ticket(self, of: str) -> Dict[str, Any]:
+        return self.confirm(of, self.tickets[of])
+
+    def deadline(self, of: str) -> Dict[str, Any]:
+        deadline = self.engine.deadline(self.tickets[of])
+        return {"status": "not_held" if deadline is None else "ok", "deadline": deadline}
+
+    def heartbeat(self, id: str, until: str) -> Dict[str, Any]:
+        self.engine.heartbeat(id, int(until))
+        return {"status": "ok"}
+
+    def hand_off(self, expected: str, real: str) -> Dict[str, Any]:
+        done = self.engine.hand_off(expected, real)
+        worker = self.engine.worker_id(done.worker)
+        return {"status": "ok", "worker": worker, "moved": done.moved, "lost": ids(done.lost)}
+
+    def account(self, name: str, **quota: str) -> Dict[str, Any]:
+        account = self.accounts[name] = self.engine.account(name)
+        self.engine.set_quota(account, **{key: int(value) for key, value in quota.items()})
+        return {"status": "ok"}
+
+    def usage(self, name: str) -> Dict[str, Any]:
+        used = self.engine.usage(self.accounts[name]).used
+        return {"status": "ok", "cpu": used.cpu, "memory": used.memory, "gpus": used.gpus}
+
+    def spread(self, name: str, scope: str, label: str = "") -> Dict[str, Any]:
+        place = Scope.label(label) if scope == "label" else getattr(Scope, scope.upper())
+        self.groups[name] = self.engine.spread_group(name, place)
+        return {"status": "ok"}
+
+    def spread_count(self, name: str, worker: str) -> Dict[str, Any]:
+        return {"status": "ok", "count": self.engine.spread_count(self.groups[name], worker)}
+
+    def plan(self, name: str, id: str, **args: str) -> Dict[str, Any]:
+        plan = self.plans[name] = self.engine.plan_preemption(Request(id, **self.request(args)))
+        return {
+            "status": "ok",
+            "worker": self.engine.worker_id(plan.worker),
+            "version": plan.version,
+            "victims": ids(plan.victims),
+            "leaving": len(plan.leaving),
+        }
+
+    def preempt(self, plan: str, id: str, **args: str) -> Dict[str, Any]:
+        held = self.engine.preempt(Request(id, **self.request(args)), self.plans[plan])
+        return self.placed(id, held)
+
+
+def ids(entries: Any) -> str:
+    return ",".join(sorted(one.id for one in entries)) or "-"
+
 
 def change(op: str) -> Any:
-    def run(self: Runner, id: str) -> Dict[str, Any]:
-        info = getattr(self.engine, op)(id)
+    def run(self: Runner, id: str, generation: str = "") -> Dict[str, Any]:
+        if generation:
+            info = getattr(self.engine, f"{op}_generation")(id, int(generation))
+        else:
+            info = getattr(self.engine, op)(id)
         assert info == self.engine.worker(id)
         return {"status": "ok", "state": info.state.name.lower()}
 

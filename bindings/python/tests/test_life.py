@@ -24,11 +24,13 @@ def test_engines_are_made_from_a_configuration() -> None:
         max_reservations=2000,
         max_selectors=2,
         max_batches=5,
+        max_accounts=3,
+        max_groups=4,
         policy=s.Policy.SPREAD,
         gpu_separation=False,
         count_reasons=False,
     ) as engine:
-        assert engine.config == s.Config(1, 2000, 2, 5, s.Policy.SPREAD, False, False)
+        assert engine.config == s.Config(1, 2000, 2, 5, s.Policy.SPREAD, False, False, 3, 4)
         engine.add_worker("a", 1, 1)
         with pytest.raises(s.LimitReached) as full:
             engine.add_worker("b", 1, 1)
@@ -219,6 +221,8 @@ def test_selectors_are_interned(engine: Engine) -> None:
         tenant="acme",
         machine="host-7",
         labels={"zone": "north", "disk": "ssd"},
+        generation=0,
+        lease=None,
     )
     on_machine = engine.selector(machine="host-7", tenant="acme", accept_preemptable=True)
     assert engine.reserve("other", 1, gpus=1, selector=on_machine).worker_id == "gpu"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from operator import index
-from typing import Any, Optional
+from typing import Any, List, Optional
 
 from . import _abi
 from ._errors import InvalidArgument, InvalidType
+from ._types import Resources
 
 MAX_U64 = (1 << 64) - 1
 MAX_U32 = (1 << 32) - 1
@@ -69,3 +70,39 @@ def optional_identifier(name: str, value: Any) -> Optional[bytes]:
 def shown(data: bytes) -> str:
     """A text of the library as a string; bytes that are not UTF-8 as surrogate escapes."""
     return data.decode("utf-8", "surrogateescape")
+
+
+def as_list(name: str, values: Any) -> List[Any]:
+    """What a sequence has, or an iterator gives."""
+    if isinstance(values, (str, bytes)):
+        raise InvalidType(name, f"a sequence, not {type(values).__name__}")
+    try:
+        return list(values)
+    except (TypeError, NotImplementedError):
+        raise InvalidType(name, f"a sequence, not {type(values).__name__}") from None
+
+
+def amount(cpu: Any, memory: Any, gpus: Any, name: str = "") -> _abi.resources_t:
+    """Amounts of every dimension; ``name`` is put before their names."""
+    return _abi.resources_t(
+        integer(f"{name}cpu", cpu), integer(f"{name}memory", memory), integer(f"{name}gpus", gpus)
+    )
+
+
+def amounts(name: str, value: Any) -> _abi.resources_t:
+    """Amounts that are given as one value."""
+    if not isinstance(value, Resources):
+        raise InvalidType(name, f"Resources, not {type(value).__name__}")
+    return amount(value.cpu, value.memory, value.gpus, f"{name}.")
+
+
+def put(into: Any, name: str, value: Any) -> None:
+    """A name that may be missing."""
+    if value is not None:
+        data = text(name, value)
+        into.data, into.length = data, len(data)
+
+
+def resources(c: Any) -> Resources:
+    """Amounts of the library as a value."""
+    return Resources(c.cpu, c.memory, c.gpus)

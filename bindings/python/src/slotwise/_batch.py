@@ -11,7 +11,8 @@ from ._arguments import flag, integer, optional_identifier
 from ._columns import Column, Ids, Input, PackedIds, outputs
 from ._errors import InvalidArgument, InvalidType, SlotwiseError, last, new
 from ._request import fill
-from ._types import Constraints, Policy, Request, Status, Text
+from ._terms import held_until, hold
+from ._types import Constraints, Policy, Request, Status, Terms, Text
 
 if TYPE_CHECKING:
     from ._engine import Engine
@@ -132,6 +133,7 @@ class ReserveBatch(BatchResult):
 
     __slots__ = (
         "__weakref__",
+        "_common",
         "release",
         "run",
     )
@@ -153,6 +155,7 @@ class ReserveBatch(BatchResult):
         policy: Policy = Policy.DEFAULT,
         key: Optional[Text] = None,
         ahead: bool = False,
+        terms: Optional[Terms] = None,
         all_or_nothing: bool = False,
         batch_id: Optional[Text] = None,
         count: Optional[int] = None,
@@ -161,7 +164,7 @@ class ReserveBatch(BatchResult):
             size=sizeof(_abi.columns_t),
             mode=flag("all_or_nothing", all_or_nothing, _abi.ALL_OR_NOTHING),
         )
-        request = Request(None, policy=policy, key=key, ahead=ahead)
+        request = Request(None, policy=policy, key=key, ahead=ahead, terms=terms)
         keep: Dict[str, Any] = {}
         if ids is not None:
             names = keep["ids"] = Ids("ids", ids)
@@ -182,7 +185,7 @@ class ReserveBatch(BatchResult):
                 column = keep[name] = _input(name, value, size)
                 setattr(columns, field, column.address)
         columns.count = _count(count, keep)
-        keep["common"] = common = fill(engine, request)
+        keep["common"] = self._common = common = fill(engine, request)
         columns.common = pointer(common)
         native = any(column.native for column in keep.values() if column is not common)
         n = columns.count
@@ -194,6 +197,18 @@ class ReserveBatch(BatchResult):
             columns.batch_id, columns.batch_id_length = own_id, len(own_id)
         self._done = _abi.batch_done_t(failed=columns.count)
         self.run, self.release = _calls(engine, columns, self._done, (keep, owner))
+
+    @property
+    def hold_until(self) -> Optional[int]:
+        """
+        Until when what the next run makes is provisional; None: it is lasting. Can be set between
+        runs, since times go on while the batch stays.
+        """
+        return held_until(self._common)
+
+    @hold_until.setter
+    def hold_until(self, until: Optional[int]) -> None:
+        hold(self._common, until)
 
 
 def _calls(

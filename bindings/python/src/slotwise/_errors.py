@@ -38,7 +38,7 @@ def _restored(kind: Type[SlotwiseError], args: Tuple[Any, ...], details: Dict[st
 
 
 class Refused(SlotwiseError):
-    """No worker took it."""
+    """It was not placed, and nothing is wrong with it: no worker took it, or its account's quota did not."""
 
     #: What it is short of.
     dimension: Dimension = Dimension.NONE
@@ -47,8 +47,12 @@ class Refused(SlotwiseError):
 
     def _details(self, error: _abi.error_t) -> None:
         self.dimension = Dimension(error.dimension)
-        r = error.reasons
-        self.reasons = Reasons(r.not_matching, r.not_ready, r.cpu, r.memory, r.gpus)
+        self.reasons = reasons(error.reasons)
+
+
+def reasons(c: Any) -> Reasons:
+    """Reasons of the library as a value."""
+    return Reasons(c.not_matching, c.not_ready, c.cpu, c.memory, c.gpus, c.spread)
 
 
 class Busy(Refused):
@@ -65,6 +69,22 @@ class Never(Refused):
 
 class PeerRefused(Refused):
     """Another entry of the same all-or-nothing batch could not be served."""
+
+
+class QuotaExceeded(Refused):
+    """
+    The account is charged with as much as its quota allows, or nearly: wait until it has released
+    something, or raise the quota.
+    """
+
+    #: With how much the account is charged in that dimension; None in the outcomes of a batch, as is
+    #: ``limit``, its quota.
+    used: Optional[int] = None
+
+    def _details(self, error: _abi.error_t) -> None:
+        self.dimension = Dimension(error.dimension)
+        self.used = error.given
+        self.limit = error.limit
 
 
 class InvalidArgument(SlotwiseError, ValueError):
@@ -99,6 +119,14 @@ class UnknownSelector(InvalidArgument):
     """The selector is not one of this engine's."""
 
 
+class UnknownAccount(InvalidArgument):
+    """The account is not one of this engine's."""
+
+
+class UnknownGroup(InvalidArgument):
+    """The spread group is not one of this engine's, or the worker lacks the label that it goes by."""
+
+
 class DuplicateId(SlotwiseError):
     """The id stands twice in one batch; the first stands."""
 
@@ -109,6 +137,33 @@ class Closed(SlotwiseError):
 
 class NotHeld(SlotwiseError):
     """Nothing is held under this name: released already, lost with its worker, or never reserved."""
+
+
+class _Time(SlotwiseError):
+    #: The time that the last tick told; None in the outcomes of a batch.
+    now: Optional[int] = None
+
+    def _details(self, error: _abi.error_t) -> None:
+        super()._details(error)
+        self.now = error.limit
+
+
+class DeadlinePassed(_Time):
+    """It would end before it begins: the clock has come to its deadline, or the end of its lease."""
+
+
+class ClockWentBack(_Time):
+    """The time is before that of the last tick."""
+
+
+class Waiting(SlotwiseError):
+    """It is promised what others hold who have not left yet: release them once they have stopped."""
+
+    #: How many have not left.
+    victims: int = 0
+
+    def _details(self, error: _abi.error_t) -> None:
+        self.victims = error.given
 
 
 class OtherWorker(SlotwiseError):
@@ -153,12 +208,27 @@ class Short(SlotwiseError):
 
 
 class WorkerState(SlotwiseError):
-    """The worker's state takes nothing more."""
+    """The worker's state does not allow it: it takes nothing more."""
 
     state: Optional[State] = None
 
     def _details(self, error: _abi.error_t) -> None:
         self.state = State(error.state) if error.state else None
+
+
+class NotPending(WorkerState):
+    """Only a pending worker can be handed off."""
+
+
+class OldGeneration(SlotwiseError):
+    """The signal or update is of a generation of the rollout that is over."""
+
+    #: The worker's generation.
+    generation: int = 0
+
+    def _details(self, error: _abi.error_t) -> None:
+        super()._details(error)
+        self.generation = error.limit
 
 
 class WorkerLost(SlotwiseError):
@@ -210,10 +280,19 @@ _BY_STATUS: Dict[int, Type[SlotwiseError]] = {
     Status.STATE: WorkerState,
     Status.LOST: WorkerLost,
     Status.OTHER_BATCH: OtherBatch,
+    Status.QUOTA_EXCEEDED: QuotaExceeded,
+    Status.UNKNOWN_ACCOUNT: UnknownAccount,
+    Status.UNKNOWN_GROUP: UnknownGroup,
+    Status.DEADLINE_PASSED: DeadlinePassed,
+    Status.WAITING: Waiting,
+    Status.CLOCK_WENT_BACK: ClockWentBack,
     Status.DUPLICATE_WORKER: DuplicateWorker,
     Status.TABLE_FULL: LimitReached,
     Status.TOO_MANY_SELECTORS: LimitReached,
     Status.PROCESSOR: Unsupported,
+    Status.OLD_GENERATION: OldGeneration,
+    Status.NOT_PENDING: NotPending,
+    Status.TOO_MANY_NAMES: LimitReached,
     Status.PANIC: InternalError,
 }
 

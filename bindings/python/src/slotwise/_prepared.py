@@ -9,6 +9,7 @@ from . import _abi, _library
 from ._arguments import MAX_U64, identifier, integer
 from ._errors import last
 from ._request import fill
+from ._terms import held_until, hold
 from ._types import Request, Text
 
 if TYPE_CHECKING:
@@ -123,13 +124,33 @@ class PreparedRequest:
         return self._placement.existing != 0
 
     @property
+    def provisional(self) -> bool:
+        """Whether it is yet to be confirmed, as of the last successful reserve."""
+        return self._placement.provisional != 0
+
+    @property
+    def hold_until(self) -> Optional[int]:
+        """
+        Until when what the next reserve makes is provisional; None: it is lasting. Can be set between
+        calls, since times go on while the request stays.
+        """
+        return held_until(self._filled)
+
+    @hold_until.setter
+    def hold_until(self, until: Optional[int]) -> None:
+        hold(self._filled, until)
+
+    @property
     def request(self) -> Request:
         """What it was made from."""
         return self._request
 
     def copy(self) -> PreparedRequest:
         """The same request for another thread."""
-        return PreparedRequest(self._engine, self._request)
+        copied = PreparedRequest(self._engine, self._request)
+        if copied.hold_until != self.hold_until:
+            copied.hold_until = self.hold_until
+        return copied
 
     def __repr__(self) -> str:
         r = self._request

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ctypes import sizeof
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from . import _abi
 from ._arguments import MAX_U32, MAX_U64, flag, identifier, integer, text
 from ._errors import InvalidArgument, InvalidType
+from ._terms import pointer_to
 from ._types import Constraints, Policy, Request
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def quick(
     key: Any,
     hash: Any,
     ahead: Any,
+    terms: Any,
 ) -> _abi.request_t:
     """A structure filled in: the short way for what is most often asked, the long one for the rest."""
     if (
@@ -47,19 +49,28 @@ def quick(
         and key is None
         and hash is None
         and ahead is False
+        and terms is None
         and id.isascii()
         and 0 < len(id) <= _abi.MAX_ID_LENGTH
-        and 0 <= cpu <= MAX_U64
-        and 0 <= memory <= MAX_U64
-        and 0 <= gpus <= MAX_U64
+        # Below zero if one is, and over the highest if one is.
+        and 0 <= cpu | memory | gpus <= MAX_U64
         and 0 <= selector <= MAX_U32
     ):
         return _abi.request_t(_SIZE, 0, id.encode(), len(id), cpu, memory, gpus, selector)
-    return fill(engine, Request(id, cpu, memory, gpus, selector, policy, key, hash, ahead))
+    return fill(engine, Request(id, cpu, memory, gpus, selector, policy, key, hash, ahead, terms))
 
 
-def fill(engine: Engine, request: Request, into: Any = None, name: str = "") -> _abi.request_t:
-    """Fills a structure in; ``name`` is put before the names of arguments."""
+def fill(
+    engine: Engine,
+    request: Request,
+    into: Any = None,
+    name: str = "",
+    shared: Optional[Dict[int, Any]] = None,
+) -> _abi.request_t:
+    """
+    Fills a structure in; ``name`` is put before the names of arguments. With ``shared``, requests of
+    one call that come under the same terms point to one structure.
+    """
     if not isinstance(request, Request):
         raise InvalidType(name.rstrip(".") or "request", f"a Request, not {type(request).__name__}")
     r: _abi.request_t = _abi.request_t() if into is None else into
@@ -88,4 +99,12 @@ def fill(engine: Engine, request: Request, into: Any = None, name: str = "") -> 
         r.key, r.key_length = data, len(data)
     if flags:
         r.flags = flags
+    terms = request.terms
+    if terms is not None:
+        pointed = None if shared is None else shared.get(id(terms))
+        if pointed is None:
+            pointed = pointer_to(f"{name}terms", terms)
+            if shared is not None:
+                shared[id(terms)] = pointed
+        r.terms = pointed
     return r

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 import sys
-from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Union
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Union
 
 from . import _abi
 
@@ -30,6 +30,7 @@ class Status(enum.IntEnum):
     OVERLAP = _abi.OVERLAP
     COUNT = _abi.COUNT
     OFFSETS = _abi.OFFSETS
+    ARRAY_TOO_SMALL = _abi.ARRAY_TOO_SMALL
     STALE_HANDLE = _abi.STALE_HANDLE
     CLOSED = _abi.CLOSED
     TOO_MANY_ENGINES = _abi.TOO_MANY_ENGINES
@@ -50,6 +51,13 @@ class Status(enum.IntEnum):
     STATE = _abi.STATE
     LOST = _abi.LOST
     OTHER_BATCH = _abi.OTHER_BATCH
+    QUOTA_EXCEEDED = _abi.QUOTA_EXCEEDED
+    UNKNOWN_ACCOUNT = _abi.UNKNOWN_ACCOUNT
+    UNKNOWN_GROUP = _abi.UNKNOWN_GROUP
+    TOO_MANY_LIMITS = _abi.TOO_MANY_LIMITS
+    DEADLINE_PASSED = _abi.DEADLINE_PASSED
+    WAITING = _abi.WAITING
+    CLOCK_WENT_BACK = _abi.CLOCK_WENT_BACK
     NAME_LENGTH = _abi.NAME_LENGTH
     SET_ASIDE = _abi.SET_ASIDE
     GPU_TYPE = _abi.GPU_TYPE
@@ -59,6 +67,10 @@ class Status(enum.IntEnum):
     TOO_MANY_SELECTORS = _abi.TOO_MANY_SELECTORS
     CONFIG = _abi.CONFIG
     PROCESSOR = _abi.PROCESSOR
+    OLD_GENERATION = _abi.OLD_GENERATION
+    NOT_PENDING = _abi.NOT_PENDING
+    HAND_OFF_TO_ITSELF = _abi.HAND_OFF_TO_ITSELF
+    TOO_MANY_NAMES = _abi.TOO_MANY_NAMES
     PANIC = _abi.PANIC
 
     @property
@@ -132,6 +144,8 @@ class Reasons:
     memory: int = 0
     #: Short of GPUs.
     gpus: int = 0
+    #: In a place where as many of the request's group are as may be, or that is none for the group.
+    spread: int = 0
 
 
 @dataclass(frozen=True, **_SLOTS)
@@ -145,6 +159,8 @@ class Config:
     policy: Policy
     gpu_separation: bool
     count_reasons: bool
+    max_accounts: int
+    max_groups: int
 
 
 @dataclass(**_SLOTS)
@@ -179,6 +195,12 @@ class WorkerSpec:
     preemptable: bool = False
     #: Registered while still being started.
     pending: bool = False
+    #: The generation of the rollout that it belongs to; see :meth:`Engine.ready_generation`.
+    generation: int = 0
+    #: Ends with the first :meth:`Engine.tick` at or after this time of the host's clock, unless
+    #: :meth:`Engine.heartbeat` puts that off; for a worker on its way, until when it is waited for.
+    #: None: it stays until it is removed.
+    lease: Optional[int] = None
 
 
 _Values = Union[Text, Sequence[Text]]
@@ -235,6 +257,102 @@ def _texts(name: str, values: Any) -> Tuple[Text, ...]:
         raise InvalidType(name, f"texts, not {type(values).__name__}") from None
 
 
+@dataclass(frozen=True, **_SLOTS)
+class Scope:
+    """What one place of a spread group is; made by :meth:`label`, or one of the two that there are."""
+
+    kind: int
+    key: Optional[Text] = None
+
+    #: A worker.
+    WORKER: ClassVar[Scope]
+    #: A machine; a worker that names none is one of its own.
+    MACHINE: ClassVar[Scope]
+
+    @classmethod
+    def label(cls, key: Text) -> Scope:
+        """All workers with the same value of a label, as a zone. Those without it are none."""
+        return cls(_abi.SCOPE_LABEL, key)
+
+    def __repr__(self) -> str:
+        if self.kind == _abi.SCOPE_LABEL:
+            return f"Scope.label({self.key!r})"
+        return {_abi.SCOPE_WORKER: "Scope.WORKER", _abi.SCOPE_MACHINE: "Scope.MACHINE"}.get(
+            self.kind, f"Scope({self.kind!r}, {self.key!r})"
+        )
+
+
+Scope.WORKER = Scope(_abi.SCOPE_WORKER)
+Scope.MACHINE = Scope(_abi.SCOPE_MACHINE)
+
+
+@dataclass(frozen=True, **_SLOTS)
+class Limit:
+    """How many of a group may be in one place."""
+
+    #: The group that the request is a member of, from :meth:`Engine.spread_group`.
+    group: int
+    #: So many, this one included; 1 is anti-affinity.
+    at_most: int = 1
+
+
+@dataclass(frozen=True, repr=False, **_SLOTS)
+class Terms:
+    """
+    What a request comes under beside what it needs and where it may be.
+
+    One value serves any number of requests, from any thread.
+    """
+
+    #: The reservation is provisional: unless :meth:`Engine.confirm` comes before, the first
+    #: :meth:`Engine.tick` at or after this time of the host's clock ends it. None: it is lasting.
+    hold_until: Optional[int] = None
+    #: Its rank in a preemption: higher may displace lower. From -2**31 to 2**31 - 1.
+    priority: int = 0
+    #: A request of higher priority may displace it.
+    preemptable: bool = False
+    #: Whose quota it is charged to, from :meth:`Engine.account`.
+    account: Optional[int] = None
+    #: Groups that it is a member of, at most four: a sequence, which is kept as a tuple, or a single
+    #: one. Where it cannot be counted without going over a limit, it is not placed.
+    limits: Union[Limit, Sequence[Limit]] = ()
+
+    def __post_init__(self) -> None:
+        given: Any = self.limits
+        try:
+            limits = (given,) if isinstance(given, Limit) else tuple(given)
+        except (TypeError, NotImplementedError):
+            from ._errors import InvalidType
+
+            raise InvalidType("limits", f"Limits, not {type(given).__name__}") from None
+        object.__setattr__(self, "limits", limits)
+
+    def __repr__(self) -> str:
+        # What it says, without what it does not.
+        named = ((f.name, getattr(self, f.name), f.default) for f in fields(self))
+        return (
+            f"Terms({', '.join(f'{name}={value!r}' for name, value, default in named if value != default)})"
+        )
+
+
+@dataclass(frozen=True, **_SLOTS)
+class Quota:
+    """How much an account may be charged with in all; None: as much as there is."""
+
+    cpu: Optional[int] = None
+    memory: Optional[int] = None
+    gpus: Optional[int] = None
+
+
+@dataclass(frozen=True, **_SLOTS)
+class Usage:
+    """What an account is charged with, and what it may be."""
+
+    #: What its reservations hold in all, and what is being tried this moment.
+    used: Resources
+    quota: Quota
+
+
 @dataclass(**_SLOTS)
 class Request:
     """What one container, job or call needs, for calls that take several."""
@@ -253,6 +371,8 @@ class Request:
     hash: Optional[int] = None
     #: May also be held on pending workers.
     ahead: bool = False
+    #: A time limit, a rank, a quota, limits on its group. None: nothing of it.
+    terms: Optional[Terms] = None
 
 
 @dataclass(frozen=True, **_SLOTS)
@@ -280,6 +400,18 @@ class Resized:
 
 
 @dataclass(frozen=True, **_SLOTS)
+class Confirmed:
+    """What a confirmation did."""
+
+    ticket: int
+    worker: int
+    #: The worker's version that the reservation made.
+    version: int
+    #: It was lasting already, and nothing was changed.
+    existing: bool
+
+
+@dataclass(frozen=True, **_SLOTS)
 class Lost:
     """A reservation that ended because its worker was removed."""
 
@@ -288,6 +420,19 @@ class Lost:
     ticket: int
     worker: int
     amount: Resources
+
+
+@dataclass(frozen=True, **_SLOTS)
+class HandedOff:
+    """What a hand-off did."""
+
+    #: The engine's name of the worker that holds it all now.
+    worker: int
+    #: How many reservations it took over from another registration; 0 where that has only got
+    #: another id.
+    moved: int
+    #: Reservations that there was no room for, and that have ended.
+    lost: Tuple[Lost, ...]
 
 
 @dataclass(frozen=True, **_SLOTS)
@@ -337,6 +482,10 @@ class WorkerInfo:
     tenant: str
     machine: str
     labels: Mapping[str, str]
+    #: The generation of the rollout that it belongs to.
+    generation: int
+    #: When it ends unless it is heard of before; None: it stays until it is removed.
+    lease: Optional[int]
 
 
 @dataclass(frozen=True, **_SLOTS)
@@ -364,6 +513,12 @@ class Stats:
     gang_rollbacks: int
     #: Entry k: requests that looked at fewer than 2**k candidates and at least 2**(k-1).
     probes: Tuple[int, ...]
+    #: Provisional reservations that were confirmed.
+    confirmed: int
+    #: Those that were not, and have ended.
+    expired: int
+    #: Reservations that were told to leave by preemptions.
+    preempted: int
 
 
 @dataclass(frozen=True, **_SLOTS)
@@ -443,6 +598,8 @@ class StepDone:
 
     status: Status
     existing: bool
+    #: The reservation is yet to be confirmed.
+    provisional: bool
     ticket: int
     worker: int
     version: int
