@@ -22,10 +22,12 @@ except ImportError:
 TURNS = int(os.environ.get("SLOTWISE_TEST_TURNS", "300")) * 20
 
 METHODS = [
-    "add_worker", "add_workers", "apply", "batch", "cordon", "counts", "drain", "dry_run", "find", "gang",
-    "prepare", "ready", "release", "release_many", "remove_worker", "reservation", "reserve",
-    "reserve_batch", "reserve_many", "reserve_on", "resize", "selector", "snapshot", "stats", "take_lost",
-    "uncordon", "unready", "update_worker", "worker", "worker_id", "workers",
+    "account", "add_worker", "add_workers", "apply", "batch", "confirm", "cordon", "counts", "deadline",
+    "drain", "dry_run", "find", "gang", "hand_off", "heartbeat", "plan_preemption", "preempt", "prepare",
+    "ready", "ready_generation", "release", "release_many", "remove_worker", "reservation", "reserve",
+    "reserve_batch", "reserve_many", "reserve_on", "resize", "selector", "set_quota", "snapshot",
+    "spread_count", "spread_group", "stats", "take_ended", "take_lost", "tick", "uncordon", "unready",
+    "update_worker", "usage", "worker", "worker_id", "workers",
 ]  # fmt: skip
 
 
@@ -41,6 +43,9 @@ def things(rng: random.Random, engine: Engine, tickets: List[int]) -> Any:
         s.Constraints(), s.Constraints(pools=["p"]), s.Constraints(pools=[1]), Resources(1), Resources(-1, "a"),  # type: ignore[arg-type,list-item]
         Request("r", 1), Request(5, None), Request(None, 1, selector=7), WorkerSpec("w2", 10, 10), WorkerSpec(None, "a", -1),  # type: ignore[arg-type]
         s.Group("w", [Step.reserve("g", 1)]), s.Group("w", [Step(7)]), s.Group(3, 4), {"a": "b"}, {"a": ["b"]}, {1: 2},  # type: ignore[arg-type]
+        s.Terms(), s.Terms(hold_until=3, priority=5), s.Terms(limits=s.Limit(0)), s.Terms("x", None, 2, -1, [3]),  # type: ignore[arg-type,list-item]
+        s.Terms(account=0, preemptable=True), Request("p", 90_000, terms=s.Terms(priority=9)), s.Scope.MACHINE, s.Scope(9, 9),  # type: ignore[arg-type]
+        s.Preemption(0, 0), s.Preemption(1, 1, [s.Victim("a", 1, 0, Resources())], [2]), s.Scope.label("zone"),
         rng.choice(tickets), rng.choice(tickets), engine,
     ]  # fmt: skip
     if numpy is not None:

@@ -9,7 +9,7 @@ import random
 import sys
 import threading
 import time
-from typing import Any, Callable, List
+from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
 
@@ -88,6 +88,95 @@ def test_eight_threads_do_everything(engine: Engine) -> None:
                 pass
     assert engine.counts().reservations == 0 and engine.audit().ok
     assert all(info.held == s.Resources() for info in engine)
+
+
+def test_confirming_against_ticking_against_releasing(engine: Engine) -> None:
+    """Each provisional reservation ends in one way, whoever comes first, and all of them are told."""
+    for k in range(4):
+        engine.add_worker(f"w{k}", 1000, 1000)
+    account = engine.account("all")
+    group = engine.spread_group("all")
+    turns = TURNS * 4
+    # Of each id: what became of it, by those who know that they did it.
+    ends: List[Tuple[str, str]] = []
+    made: List[str] = []
+    latest: List[Any] = []
+
+    def work(k: int) -> None:
+        rng = random.Random(k)
+        if k < 2:
+            for turn in range(turns):
+                now = engine.now
+                until = now + rng.randrange(1, 3)
+                terms = s.Terms(hold_until=until, account=account, limits=s.Limit(group, 1000))
+                try:
+                    held = engine.reserve(f"{k}-{turn}", 1, 1, terms=terms)
+                except (s.DeadlinePassed, s.Refused):
+                    continue
+                made.append(str(held.id))
+                latest.append(held)
+        elif k < 4:
+            for turn in range(turns):
+                try:
+                    ticked = engine.tick(turn)
+                except s.ClockWentBack:
+                    continue
+                ends.extend((one.id, "expired") for one in ticked.expired)
+                assert not ticked.workers
+        else:
+            for _ in range(turns):
+                if not latest:
+                    time.sleep(0)
+                    continue
+                held = latest[rng.randrange(max(len(latest) - 8, 0), len(latest))]
+                try:
+                    if k < 6:
+                        if not held.confirm().existing:
+                            ends.append((held.id, "confirmed"))
+                    else:
+                        held.release()
+                        ends.append((held.id, "released"))
+                except (s.NotHeld, s.InFlight):
+                    pass
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        together(8, work)
+    finally:
+        sys.setswitchinterval(interval)
+    ends.extend((one.id, "expired") for one in engine.tick(engine.now + 10).expired)
+    by: Dict[str, List[str]] = {id: [] for id in made}
+    for id, end in ends:
+        by[id].append(end)
+    kept = 0
+    for id, how in by.items():
+        # Confirmed once or never; then ended once, or, where it was confirmed, perhaps not at all.
+        assert how.count("confirmed") <= 1 and len(how) - how.count("confirmed") <= 1, (id, how)
+        assert how and not ("confirmed" in how and "expired" in how), (id, how)
+        kept += how == ["confirmed"]
+    stats = engine.stats()
+    assert stats.placed == len(made)
+    assert stats.expired == sum("expired" in how for how in by.values())
+    assert stats.confirmed == sum("confirmed" in how for how in by.values())
+    assert engine.counts().reservations == kept == engine.usage(account).used.cpu
+    assert sum(engine.spread_count(group, f"w{k}") for k in range(4)) == kept
+
+
+def test_ticks_take_turns_and_lose_nothing(engine: Engine) -> None:
+    engine.add_worker("w", 100_000, 100_000)
+    many = engine.reserve_many(count=3000, cpu=1, terms=s.Terms(hold_until=1))
+    tickets: List[int] = []
+
+    def work(k: int) -> None:
+        for now in range(20):
+            try:
+                tickets.extend(one.ticket for one in engine.tick(now).expired)
+            except s.ClockWentBack:
+                pass
+
+    together(4, work)
+    assert sorted(tickets) == sorted(many.tickets)
 
 
 def test_a_thread_sees_its_own_failures(one: Engine) -> None:
