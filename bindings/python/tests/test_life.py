@@ -9,6 +9,7 @@ import pickle
 import sys
 
 import pytest
+from conftest import PACKAGE
 
 import slotwise as s
 from slotwise import Constraints, Engine, Request, Resources, State, Status, Step, WorkerSpec
@@ -39,6 +40,14 @@ def test_engines_are_made_from_a_configuration() -> None:
         with pytest.raises(s.LimitReached):
             for k in range(3):
                 engine.selector(pools=f"p{k}")
+
+
+def test_what_the_readme_shows_works(capsys: pytest.CaptureFixture[str]) -> None:
+    blocks = (PACKAGE / "README.md").read_text(encoding="utf-8").split("```python\n")[1:]
+    for block in blocks:
+        exec(compile(block.split("```")[0], "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "job-1 runs on node-a" in printed and "job-2 was not confirmed in time\ntoo late" in printed
 
 
 def test_close_is_idempotent_and_ends_all_use(one: Engine) -> None:
@@ -76,6 +85,23 @@ def test_close_is_idempotent_and_ends_all_use(one: Engine) -> None:
         lambda: one.selector(pools="p"),
         lambda: one.selector(),
         lambda: one.reservation("r"),
+        lambda: one.tick(1),
+        lambda: one.take_ended(),
+        lambda: one.now,
+        lambda: one.confirm("r"),
+        lambda: one.confirm(held),
+        lambda: held.deadline,
+        lambda: one.deadline("r"),
+        lambda: one.heartbeat("w", 1),
+        lambda: one.ready_generation("w", 1),
+        lambda: one.hand_off("w", "x"),
+        lambda: one.account("a"),
+        lambda: one.set_quota(0),
+        lambda: one.usage(0),
+        lambda: one.spread_group("g"),
+        lambda: one.spread_count(0, 1),
+        lambda: one.plan_preemption(Request("x", 1)),
+        lambda: one.preempt(Request("x", 1), s.Preemption(1, 1)),
         lambda: one.counts(),
         lambda: one.stats(),
         lambda: one.audit(),
