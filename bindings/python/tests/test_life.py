@@ -27,11 +27,12 @@ def test_engines_are_made_from_a_configuration() -> None:
         max_batches=5,
         max_accounts=3,
         max_groups=4,
+        max_unmet=16,
         policy=s.Policy.SPREAD,
         gpu_separation=False,
         count_reasons=False,
     ) as engine:
-        assert engine.config == s.Config(1, 2000, 2, 5, s.Policy.SPREAD, False, False, 3, 4)
+        assert engine.config == s.Config(1, 2000, 2, 5, s.Policy.SPREAD, False, False, 3, 4, 16)
         engine.add_worker("a", 1, 1)
         with pytest.raises(s.LimitReached) as full:
             engine.add_worker("b", 1, 1)
@@ -102,6 +103,11 @@ def test_close_is_idempotent_and_ends_all_use(one: Engine) -> None:
         lambda: one.spread_count(0, 1),
         lambda: one.plan_preemption(Request("x", 1)),
         lambda: one.preempt(Request("x", 1), s.Preemption(1, 1)),
+        lambda: one.explain(Request("x", 1)),
+        lambda: one.explain(Request("x", 1), each_worker=True),
+        lambda: one.replicas(Request("x", 1), 1),
+        lambda: one.unmet_demand(WorkerSpec("", 1, 1)),
+        lambda: one.forget_unmet("x"),
         lambda: one.counts(),
         lambda: one.stats(),
         lambda: one.audit(),

@@ -2,12 +2,52 @@
 
 from __future__ import annotations
 
-from ctypes import sizeof
-from typing import Any
+from ctypes import byref, c_uint32, sizeof
+from typing import Any, Optional, Sequence, Union
 
 from . import _abi
 from ._arguments import flag, put, text
-from ._types import Constraints
+from ._core import Core
+from ._errors import InvalidType, check
+from ._library import free as _free
+from ._types import Constraints, Labels, Text
+
+
+class Selectors(Core):
+    """What compiles constraints."""
+
+    __slots__ = ()
+
+    def selector(
+        self,
+        constraints: Optional[Constraints] = None,
+        *,
+        pools: Union[Text, Sequence[Text]] = (),
+        gpu_types: Union[Text, Sequence[Text]] = (),
+        labels: Labels = (),
+        machine: Optional[Text] = None,
+        tenant: Optional[Text] = None,
+        accept_preemptable: bool = False,
+    ) -> int:
+        """
+        Compiles constraints, given as such or by the same fields, into a number that is valid for
+        the engine's life. The same constraints always give the same one.
+        """
+        if constraints is None:
+            constraints = Constraints(pools, gpu_types, labels, machine, tenant, accept_preemptable)
+        elif not isinstance(constraints, Constraints):
+            raise InvalidType("constraints", f"Constraints, not {type(constraints).__name__}")
+        try:
+            known = self._selectors.get(constraints)
+        except (TypeError, ValueError):
+            known = None  # something in there is no text, which is told below
+        if known is not None and not self._closed:
+            return known
+        c = compiled(constraints)
+        selector = c_uint32()
+        check(_free.slotwise_selector(self.handle, byref(c), byref(selector)))
+        self._selectors[constraints] = selector.value
+        return selector.value
 
 
 def _texts(name: str, values: Any) -> Any:

@@ -44,6 +44,7 @@ class Core:
         max_batches: Optional[int] = None,
         max_accounts: Optional[int] = None,
         max_groups: Optional[int] = None,
+        max_unmet: Optional[int] = None,
         policy: Policy = Policy.DEFAULT,
         gpu_separation: bool = True,
         count_reasons: bool = True,
@@ -57,6 +58,7 @@ class Core:
             ("max_batches", max_batches),
             ("max_accounts", max_accounts),
             ("max_groups", max_groups),
+            ("max_unmet", max_unmet),
         ):
             if value is not None:
                 setattr(config, name, integer(name, value))
@@ -122,6 +124,7 @@ class Core:
             not c.flags & _abi.NO_REASONS,
             c.max_accounts,
             c.max_groups,
+            c.max_unmet,
         )
 
     # ---- reports

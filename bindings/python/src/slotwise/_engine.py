@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from ctypes import byref, c_uint32, c_uint64, sizeof
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, Union
+from ctypes import byref, c_uint64
+from typing import Any, Iterable, List, Optional, Sequence, Union
 
 from . import _abi, _preemption
-from ._accounts import Accounts
-from ._arguments import amount, as_list, flag, identifier, integer, optional_identifier, resources
+from ._arguments import amount, as_list, identifier, integer, resources
 from ._batch import (
     BatchResult,
     IdColumn,
@@ -20,27 +19,22 @@ from ._batch import (
     reserve_columns,
 )
 from ._clock import Clock, ticket_of
-from ._constraints import compiled
-from ._errors import InvalidArgument, InvalidType, Refused, SlotwiseError, check, last, new
-from ._errors import reasons as reasons_of
+from ._errors import check, last
+from ._foresight import Foresight
 from ._groups import Groups
 from ._library import fast
 from ._library import free as _free
 from ._library import held as _held
 from ._preemption import Preemption
 from ._prepared import PreparedRequest
-from ._request import fill, quick
+from ._request import batch_of, fill, quick, refusal
 from ._reservation import Outcomes, Reservation
 from ._types import (
     Constraints,
-    Dimension,
-    Labels,
-    Planned,
     Policy,
     Released,
     Request,
     Resized,
-    Status,
     Terms,
     Text,
 )
@@ -50,7 +44,7 @@ _reserve = fast(_held, "slotwise_reserve")
 _release = fast(_held, "slotwise_release")
 
 
-class Engine(Accounts, Clock, Groups):
+class Engine(Foresight, Clock, Groups):
     """
     A scheduling engine of this process, shared by its threads.
 
@@ -61,37 +55,6 @@ class Engine(Accounts, Clock, Groups):
     __slots__ = ()
 
     # ---- one request
-
-    def selector(
-        self,
-        constraints: Optional[Constraints] = None,
-        *,
-        pools: Union[Text, Sequence[Text]] = (),
-        gpu_types: Union[Text, Sequence[Text]] = (),
-        labels: Labels = (),
-        machine: Optional[Text] = None,
-        tenant: Optional[Text] = None,
-        accept_preemptable: bool = False,
-    ) -> int:
-        """
-        Compiles constraints, given as such or by the same fields, into a number that is valid for
-        the engine's life. The same constraints always give the same one.
-        """
-        if constraints is None:
-            constraints = Constraints(pools, gpu_types, labels, machine, tenant, accept_preemptable)
-        elif not isinstance(constraints, Constraints):
-            raise InvalidType("constraints", f"Constraints, not {type(constraints).__name__}")
-        try:
-            known = self._selectors.get(constraints)
-        except (TypeError, ValueError):
-            known = None  # something in there is no text, which is told below
-        if known is not None and not self._closed:
-            return known
-        c = compiled(constraints)
-        selector = c_uint32()
-        check(_free.slotwise_selector(self.handle, byref(c), byref(selector)))
-        self._selectors[constraints] = selector.value
-        return selector.value
 
     def reserve(
         self,
@@ -375,12 +338,12 @@ class Engine(Accounts, Clock, Groups):
     ) -> Outcomes:
         """Reserves for requests that differ in any of their fields; a refusal has its reasons."""
         listed = as_list("requests", requests)
-        c, placements, reasons, _keep = self._batch(listed, all_or_nothing, batch_id)
+        c, placements, reasons, _keep = batch_of(self, listed, all_or_nothing, batch_id)
         done = _abi.batch_done_t()
         check(_free.slotwise_reserve_batch(self.handle, byref(c), byref(done)))
         outcomes = Outcomes()
         for k, (request, p) in enumerate(zip(listed, placements)):
-            error = _refusal(k, p, reasons)
+            error = refusal(k, p, reasons)
             outcomes.append(
                 error
                 or Reservation(
@@ -398,60 +361,3 @@ class Engine(Accounts, Clock, Groups):
         outcomes = self.reserve_batch(requests, all_or_nothing=True, batch_id=batch_id)
         outcomes.raise_for_status()
         return outcomes.reservations
-
-    def dry_run(
-        self,
-        requests: Iterable[Request],
-        *,
-        credited: Iterable[Union[Reservation, int]] = (),
-        all_or_nothing: bool = False,
-    ) -> List[Union[Planned, SlotwiseError]]:
-        """
-        What :meth:`reserve_batch` would do now, if the ``credited`` reservations were gone; changes
-        nothing.
-        """
-        listed = as_list("requests", requests)
-        tickets = [ticket_of(f"credited[{k}]", t) for k, t in enumerate(as_list("credited", credited))]
-        credits = (c_uint64 * max(len(tickets), 1))(*tickets)
-        c, placements, reasons, _keep = self._batch(listed, all_or_nothing, None)
-        check(_free.slotwise_dry_run(self.handle, byref(c), credits, len(tickets), None))
-        planned: List[Union[Planned, SlotwiseError]] = []
-        for k, (request, p) in enumerate(zip(listed, placements)):
-            error = _refusal(k, p, reasons)
-            planned.append(error or Planned(request.id, p.worker, p.version, p.existing != 0))
-        return planned
-
-    def _batch(
-        self, requests: List[Request], all_or_nothing: bool, batch_id: Optional[Text]
-    ) -> Tuple[_abi.batch_t, Any, Any, Any]:
-        count = len(requests)
-        filled = (_abi.request_t * max(count, 1))()
-        terms: Dict[int, Any] = {}
-        for k, request in enumerate(requests):
-            fill(self, request, filled[k], f"requests[{k}].", terms)
-        placements = (_abi.placement_t * max(count, 1))()
-        reasons = (_abi.reasons_t * max(count, 1))()
-        c = _abi.batch_t(
-            size=sizeof(_abi.batch_t),
-            mode=flag("all_or_nothing", all_or_nothing, _abi.ALL_OR_NOTHING),
-            requests=filled,
-            count=count,
-            placements=placements,
-            reasons=reasons,
-        )
-        own_id = optional_identifier("batch_id", batch_id)
-        if own_id is not None:
-            c.id, c.id_length = own_id, len(own_id)
-        return c, placements, reasons, filled
-
-
-def _refusal(index: int, p: Any, reasons: Any) -> Optional[SlotwiseError]:
-    if p.status == Status.OK:
-        return None
-    error = new(p.status)
-    error.index = index
-    if isinstance(error, (Refused, InvalidArgument)):
-        error.dimension = Dimension(p.dimension)
-    if p.status in (Status.BUSY, Status.NEVER) and isinstance(error, Refused):
-        error.reasons = reasons_of(reasons[index])
-    return error

@@ -6,7 +6,7 @@ from ctypes import byref, create_string_buffer, sizeof
 from typing import Any, Dict, Optional, Tuple, Type
 
 from . import _abi, _library
-from ._types import Dimension, Reasons, Resources, State, Status
+from ._types import Dimension, Outlook, Reasons, Resources, State, Status
 
 
 class SlotwiseError(Exception):
@@ -44,10 +44,13 @@ class Refused(SlotwiseError):
     dimension: Dimension = Dimension.NONE
     #: Why workers were out of the question; None where that is not known.
     reasons: Optional[Reasons] = None
+    #: Whether something is on its way that will take it.
+    outlook: Outlook = Outlook.UNKNOWN
 
     def _details(self, error: _abi.error_t) -> None:
         self.dimension = Dimension(error.dimension)
         self.reasons = reasons(error.reasons)
+        self.outlook = Outlook(error.outlook)
 
 
 def reasons(c: Any) -> Reasons:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from ctypes import sizeof
-from typing import TYPE_CHECKING, Any, Dict, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 from . import _abi
-from ._arguments import MAX_U32, MAX_U64, flag, identifier, integer, text
-from ._errors import InvalidArgument, InvalidType
+from ._arguments import MAX_U32, MAX_U64, flag, identifier, integer, optional_identifier, text
+from ._errors import InvalidArgument, InvalidType, Refused, SlotwiseError, new
+from ._errors import reasons as reasons_of
 from ._terms import pointer_to
-from ._types import Constraints, Policy, Request
+from ._types import Constraints, Dimension, Policy, Request, Status, Text
 
 if TYPE_CHECKING:
-    from ._engine import Engine
+    from ._constraints import Selectors
 
 _SIZE = sizeof(_abi.request_t)
 
@@ -26,7 +27,7 @@ def policy_number(value: Any) -> int:
 
 
 def quick(
-    engine: Engine,
+    engine: Selectors,
     id: Any,
     cpu: Any,
     memory: Any,
@@ -61,7 +62,7 @@ def quick(
 
 
 def fill(
-    engine: Engine,
+    engine: Selectors,
     request: Request,
     into: Any = None,
     name: str = "",
@@ -108,3 +109,44 @@ def fill(
                 shared[id(terms)] = pointed
         r.terms = pointed
     return r
+
+
+def batch_of(
+    engine: Selectors, requests: List[Request], all_or_nothing: bool, batch_id: Optional[Text]
+) -> Tuple[_abi.batch_t, Any, Any, Any]:
+    """
+    Requests that differ in any of their fields as the library reads them, room for placements and for
+    reasons, and what must be kept until it has been called.
+    """
+    count = len(requests)
+    filled = (_abi.request_t * max(count, 1))()
+    terms: Dict[int, Any] = {}
+    for k, request in enumerate(requests):
+        fill(engine, request, filled[k], f"requests[{k}].", terms)
+    placements = (_abi.placement_t * max(count, 1))()
+    reasons = (_abi.reasons_t * max(count, 1))()
+    c = _abi.batch_t(
+        size=sizeof(_abi.batch_t),
+        mode=flag("all_or_nothing", all_or_nothing, _abi.ALL_OR_NOTHING),
+        requests=filled,
+        count=count,
+        placements=placements,
+        reasons=reasons,
+    )
+    own_id = optional_identifier("batch_id", batch_id)
+    if own_id is not None:
+        c.id, c.id_length = own_id, len(own_id)
+    return c, placements, reasons, filled
+
+
+def refusal(index: int, p: Any, reasons: Any) -> Optional[SlotwiseError]:
+    """Why one entry of a batch was refused; None if it was not."""
+    if p.status == Status.OK:
+        return None
+    error = new(p.status)
+    error.index = index
+    if isinstance(error, (Refused, InvalidArgument)):
+        error.dimension = Dimension(p.dimension)
+    if p.status in (Status.BUSY, Status.NEVER) and isinstance(error, Refused):
+        error.reasons = reasons_of(reasons[index])
+    return error

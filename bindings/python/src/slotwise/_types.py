@@ -121,6 +121,20 @@ class Dimension(enum.IntEnum):
     GPUS = _abi.GPUS
 
 
+class Outlook(enum.IntEnum):
+    """Whether capacity that a refused request could use is on its way."""
+
+    #: Nobody has looked: the engine does not count reasons, the request names its worker, or it was
+    #: one of a batch.
+    UNKNOWN = _abi.OUTLOOK_UNKNOWN
+    #: A pending worker has room for it now: wait until it is ready, or hold the capacity there at
+    #: once with ``ahead``.
+    WAIT = _abi.OUTLOOK_WAIT
+    #: No worker that is on its way will take it: to start one, make room or change the request is all
+    #: that helps.
+    START = _abi.OUTLOOK_START
+
+
 @dataclass(frozen=True, **_SLOTS)
 class Resources:
     """Amounts: CPU in millicores, memory in MiB, whole GPUs. What is free may be less than nothing."""
@@ -161,6 +175,8 @@ class Config:
     count_reasons: bool
     max_accounts: int
     max_groups: int
+    #: How many refused requests are kept for :meth:`Engine.unmet_demand`.
+    max_unmet: int
 
 
 @dataclass(**_SLOTS)
@@ -553,9 +569,12 @@ class Planned:
 
     id: Optional[Text]
     worker: int
-    #: At which version the worker was looked at.
+    #: At which version the worker was looked at; 0 where it is only supposed to be there.
     version: int
     existing: bool
+    #: The place of the supposed worker that it would go to; None where that is a registered one.
+    #: ``worker`` is 0 then.
+    added: Optional[int] = None
 
 
 @dataclass(**_SLOTS)

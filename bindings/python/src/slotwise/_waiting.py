@@ -49,5 +49,5 @@ def _timed_out(error: SlotwiseError) -> TimedOut:
     late = TimedOut(f"not in time: {error}")
     late.status = error.status
     if isinstance(error, (Busy, QuotaExceeded)):
-        late.dimension, late.reasons = error.dimension, error.reasons
+        late.dimension, late.reasons, late.outlook = error.dimension, error.reasons, error.outlook
     return late

@@ -353,7 +353,7 @@ class Workers(Core):
         )
 
 
-def spec_of(name: str, spec: WorkerSpec, into: Any = None) -> _abi.worker_spec_t:
+def spec_of(name: str, spec: WorkerSpec, into: Any = None, anonymous: bool = False) -> _abi.worker_spec_t:
     """A worker as the library reads it; ``name`` is put before the names of its fields."""
     if not isinstance(spec, WorkerSpec):
         raise InvalidType(name.rstrip(".") or "spec", f"a WorkerSpec, not {type(spec).__name__}")
@@ -364,7 +364,7 @@ def spec_of(name: str, spec: WorkerSpec, into: Any = None) -> _abi.worker_spec_t
         | flag(f"{name}preemptable", spec.preemptable, _abi.PREEMPTABLE)
         | flag(f"{name}pending", spec.pending, _abi.PENDING)
     )
-    data = identifier(f"{name}id", spec.id)
+    data = text(f"{name}id", spec.id) if anonymous else identifier(f"{name}id", spec.id)
     c.id.data, c.id.length = data, len(data)
     c.total = amount(spec.cpu, spec.memory, spec.gpus, name)
     c.set_aside = amounts(f"{name}set_aside", spec.set_aside)
