@@ -7,6 +7,7 @@ import dataclasses
 import gc
 import pickle
 import time
+import typing
 from typing import Any, Callable, List, Type
 
 import pytest
@@ -83,7 +84,7 @@ def test_a_prepared_request_and_a_batch_go_on_with_the_time(one: Engine) -> None
         assert prepared.provisional and prepared.hold_until == one.deadline("p") == now + 1
         assert batch.run() == 1 and one.deadline("b") == now + 1
         assert sorted(e.id for e in one.tick(now + 1).expired) == ["b", "p"]
-    assert prepared.copy().hold_until == 4
+    assert prepared.copy().hold_until == 4 and ", until 4;" in repr(prepared)
     prepared.hold_until = batch.hold_until = None
     prepared.reserve()
     assert not prepared.provisional and prepared.hold_until is None and prepared.copy().hold_until is None
@@ -272,6 +273,13 @@ def test_a_hand_off_changes_the_name(engine: Engine) -> None:
         engine.reserve_on("third", f"t{k}", 1, 1, ahead=True)
     assert len(engine.hand_off("third", "real").lost) == 100  # more than there is room for at once
     assert not engine.take_lost()
+
+
+def test_type_hints_can_be_resolved() -> None:
+    for name in s.__all__:
+        value = getattr(s, name)
+        if dataclasses.is_dataclass(value):
+            assert typing.get_type_hints(value).keys() >= {f.name for f in dataclasses.fields(value)}
 
 
 def test_values_are_told_apart_and_shown() -> None:

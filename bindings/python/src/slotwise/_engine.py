@@ -7,7 +7,7 @@ import time
 from ctypes import byref, c_uint64
 from typing import Any, Iterable, List, Optional, Sequence, Union
 
-from . import _abi, _preemption
+from . import _abi, _preemption, _reservation
 from ._arguments import amount, as_list, identifier, integer, resources
 from ._batch import (
     BatchResult,
@@ -42,6 +42,7 @@ from ._waiting import AGAIN, pauses
 
 _reserve = fast(_held, "slotwise_reserve")
 _release = fast(_held, "slotwise_release")
+_placement_t = _abi.placement_t
 
 
 class Engine(Foresight, Clock, Groups):
@@ -83,7 +84,7 @@ class Engine(Foresight, Clock, Groups):
         :class:`QuotaExceeded` and :class:`DeadlinePassed` by its terms.
         """
         r = quick(self, id, cpu, memory, gpus, selector, policy, key, hash, ahead, terms)
-        p = _abi.placement_t()
+        p = _placement_t()
         status = _reserve(self._handle, byref(r), byref(p))
         if status:
             raise last(status)
@@ -361,3 +362,7 @@ class Engine(Foresight, Clock, Groups):
         outcomes = self.reserve_batch(requests, all_or_nothing=True, batch_id=batch_id)
         outcomes.raise_for_status()
         return outcomes.reservations
+
+
+# So that whoever resolves the type hints of a reservation finds what it belongs to.
+vars(_reservation)["Engine"] = Engine

@@ -175,9 +175,9 @@ class Foresight(Accounts, Selectors):
         all_or_nothing: bool = False,
     ) -> List[Union[Planned, SlotwiseError]]:
         """
-        What :meth:`reserve_batch` would do now, if the ``credited`` reservations and the workers
-        ``without`` which it is to be were gone, and those ``with_`` which it is to be were
-        registered after all others; changes nothing.
+        What :meth:`reserve_batch` would do on another branch of the state: the ``credited``
+        reservations are given back, the workers ``without`` are removed, and those ``with_`` are
+        registered after all others. Changes nothing.
 
         A ticket that is not held credits nothing, and a number of a worker that is gone is passed by;
         an id of none is :class:`UnknownWorker`. A worker of ``with_`` that could not be registered is

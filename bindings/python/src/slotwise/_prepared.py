@@ -155,4 +155,6 @@ class PreparedRequest:
     def __repr__(self) -> str:
         r = self._request
         amount = f"cpu={r.cpu}, memory={r.memory}" + (f", gpus={r.gpus}" if r.gpus else "")
-        return f"<PreparedRequest {r.id!r}: {amount}; last ticket {self.ticket}>"
+        until = self.hold_until
+        held = "" if until is None else f", until {until}"
+        return f"<PreparedRequest {r.id!r}: {amount}{held}; last ticket {self.ticket}>"

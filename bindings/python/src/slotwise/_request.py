@@ -15,7 +15,11 @@ from ._types import Constraints, Dimension, Policy, Request, Status, Text
 if TYPE_CHECKING:
     from ._constraints import Selectors
 
-_SIZE = sizeof(_abi.request_t)
+# Under names of this module, since what every request needs is looked up each time.
+_request_t = _abi.request_t
+_SIZE = sizeof(_request_t)
+_DEFAULT = Policy.DEFAULT
+_MAX_ID_LENGTH = _abi.MAX_ID_LENGTH
 
 
 def policy_number(value: Any) -> int:
@@ -46,18 +50,18 @@ def quick(
         and type(memory) is int
         and type(gpus) is int
         and type(selector) is int
-        and policy is Policy.DEFAULT
+        and policy is _DEFAULT
         and key is None
         and hash is None
         and ahead is False
         and terms is None
         and id.isascii()
-        and 0 < len(id) <= _abi.MAX_ID_LENGTH
+        and 0 < len(id) <= _MAX_ID_LENGTH
         # Below zero if one is, and over the highest if one is.
         and 0 <= cpu | memory | gpus <= MAX_U64
         and 0 <= selector <= MAX_U32
     ):
-        return _abi.request_t(_SIZE, 0, id.encode(), len(id), cpu, memory, gpus, selector)
+        return _request_t(_SIZE, 0, id.encode(), len(id), cpu, memory, gpus, selector)
     return fill(engine, Request(id, cpu, memory, gpus, selector, policy, key, hash, ahead, terms))
 
 
@@ -87,7 +91,7 @@ def fill(
         r.selector = engine.selector(selector)
     else:
         r.selector = integer(f"{name}selector", selector, 0, MAX_U32)
-    if request.policy is not Policy.DEFAULT:
+    if request.policy is not _DEFAULT:
         r.policy = policy_number(request.policy)
     flags = flag(f"{name}ahead", request.ahead, _abi.AHEAD)
     if request.hash is not None:
