@@ -227,8 +227,8 @@ type Demand struct {
 	Unservable uint32
 }
 
-// UnmetDemand is what was refused at the engine's time since or later and is not held by now, by selector,
-// and what it would take to serve it: how many of the requests fit on workers that are there or on their
+// UnmetDemand is what was refused at since or later, by the clock that [Engine.Tick] tells, and is not held
+// by now, by selector, and what it would take to serve it: how many of the requests fit on workers that are there or on their
 // way, and how many workers of the shape would serve the others. The shape's ID may be empty. The sum of
 // Workers is the number to start.
 //

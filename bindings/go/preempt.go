@@ -18,8 +18,10 @@ type Preemption struct {
 	Leaving []Ticket
 }
 
+// String is such as "worker 5, registration 1 at version 3: 2 to leave, 0 leaving already".
 func (p Preemption) String() string {
-	return fmt.Sprintf("%v at version %d: %d to leave, %d leaving already", p.Worker, p.Version, len(p.Victims), len(p.Leaving))
+	return fmt.Sprintf("%v at version %d: %d to leave, %d leaving already",
+		p.Worker, p.Version, len(p.Victims), len(p.Leaving))
 }
 
 // A Victim is a reservation that would have to leave.
