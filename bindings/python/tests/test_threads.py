@@ -107,7 +107,7 @@ def test_confirming_against_ticking_against_releasing(engine: Engine) -> None:
         if k < 2:
             for turn in range(turns):
                 now = engine.now
-                until = now + rng.randrange(1, 3)
+                until = now + rng.randrange(1, 30)
                 terms = s.Terms(hold_until=until, account=account, limits=s.Limit(group, 1000))
                 try:
                     held = engine.reserve(f"{k}-{turn}", 1, 1, terms=terms)
@@ -123,12 +123,13 @@ def test_confirming_against_ticking_against_releasing(engine: Engine) -> None:
                     continue
                 ends.extend((one.id, "expired") for one in ticked.expired)
                 assert not ticked.workers
+                time.sleep(0)
         else:
             for _ in range(turns):
                 if not latest:
                     time.sleep(0)
                     continue
-                held = latest[rng.randrange(max(len(latest) - 8, 0), len(latest))]
+                held = latest[rng.randrange(max(len(latest) - 100, 0), len(latest))]
                 try:
                     if k < 6:
                         if not held.confirm().existing:
@@ -145,7 +146,7 @@ def test_confirming_against_ticking_against_releasing(engine: Engine) -> None:
         together(8, work)
     finally:
         sys.setswitchinterval(interval)
-    ends.extend((one.id, "expired") for one in engine.tick(engine.now + 10).expired)
+    ends.extend((one.id, "expired") for one in engine.tick(engine.now + 30).expired)
     by: Dict[str, List[str]] = {id: [] for id in made}
     for id, end in ends:
         by[id].append(end)

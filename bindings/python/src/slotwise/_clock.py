@@ -150,6 +150,8 @@ class Clock(Core):
             data = identifier("what", what)
             status = _held.slotwise_confirm_id(self.handle, data, len(data), byref(p))
         else:
+            # The lock that a claim takes is held for a moment, by calls that need nothing of the
+            # interpreter.
             status = _held.slotwise_confirm(self.handle, ticket_of("what", what), byref(p))
         if status:
             raise last(status)
