@@ -345,7 +345,11 @@ func (r *tableRun) do(t *testing.T, line tableLine) fields {
 		status(err)
 		got["workers"], got["reservations"] = strconv.Itoa(workers), strconv.Itoa(reservations)
 	default:
-		got = r.doOnTerms(t, line)
+		if foreseen, is := r.doForeseen(t, line); is {
+			got = foreseen
+		} else {
+			got = r.doOnTerms(t, line)
+		}
 	}
 	if want, ok := line.want["status"]; !ok && got["status"] != "" && got["status"] != "ok" && len(line.want) == 0 {
 		t.Errorf("line %d: %s: %s, not %s", line.number, line.op, got["status"], orNone(want))

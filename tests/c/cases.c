@@ -377,6 +377,7 @@ static void reservations_step(const char *op) {
     }
 }
 
+#include "table_foresight.h"
 #include "table_terms.h"
 
 /* --- the table ------------------------------------------------------------------------------- */
@@ -459,7 +460,7 @@ int main(int count, char **arguments) {
         got.count = 0;
         if (strcmp(op, "engine") == 0) {
             engine_step();
-        } else if (!workers_step(op) && !terms_step(op)) {
+        } else if (!workers_step(op) && !terms_step(op) && !foresight_step(op)) {
             reservations_step(op);
         }
         read_fields(arrow, &expected);

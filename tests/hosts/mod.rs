@@ -1,5 +1,6 @@
 //! What the steps of the table do on the crate, and what came of them by name.
 
+mod foresight;
 mod terms;
 
 use std::collections::{BTreeMap, HashMap};
@@ -244,6 +245,13 @@ impl Host {
             },
             "batch" => self.batch(step),
             "dry_run" => self.dry_run(step),
+            "explain" => self.explain(step),
+            "replicas" => self.replicas(step),
+            "demand" => self.demand(step),
+            "forget" => {
+                let forgotten = self.engine.forget_unmet(id);
+                got([("forgotten", (forgotten as u8).to_string())])
+            }
             "group" => self.group(step),
             "race" => self.race(step),
             "info" => match self.engine.worker(id) {

@@ -285,6 +285,41 @@ class Runner:
         counts = self.engine.counts()
         return {"workers": counts.workers, "reservations": counts.reservations}
 
+    # What would be, and why.
+
+    def explain(self, id: str, key: Optional[str] = None, **args: str) -> Dict[str, Any]:
+        explained = self.engine.explain(Request(id, key=key, **self.request(args)))
+        nearest = explained.nearest
+        missing = nearest.missing if nearest else Resources()
+        return {
+            "status": name(explained.status),
+            "worker": self.engine.worker_id(explained.worker) if explained.worker else "-",
+            "outlook": explained.outlook.name.lower(),
+            "fitting": explained.fitting,
+            "not_matching": explained.reasons.not_matching,
+            "nearest": self.engine.worker_id(nearest.worker) if nearest else "-",
+            **{f"missing_{k}": getattr(missing, k) for k in ("cpu", "memory", "gpus")},
+        }
+
+    def replicas(self, n: str, credit: str = "", without: str = "", **args: str) -> Dict[str, Any]:
+        size = int(args.pop("added_cpu", 0)), int(args.pop("added_memory", 0))
+        fit = self.engine.replicas(
+            Request(**self.request(args)),
+            int(n),
+            credited=[self.tickets[id] for id in credit.split(",") if id],
+            without=[id for id in without.split(",") if id],
+            with_=[WorkerSpec(f"added-{k}", *size) for k in range(int(args.get("added", 0)))],
+        )
+        return {"fit": fit}
+
+    def demand(self, cpu: str, memory: str, since: str = "0") -> Dict[str, Any]:
+        demand = self.engine.unmet_demand(WorkerSpec("", int(cpu), int(memory)), int(since))
+        summed = ("requests", "joining", "packed", "workers", "unservable")
+        return {field: sum(getattr(of, field) for of in demand) for field in summed}
+
+    def forget(self, id: str) -> Dict[str, Any]:
+        return {"forgotten": int(self.engine.forget_unmet(id))}
+
     # What comes under terms, the clock, preemption and hand-offs.
 
     def tick(self, now: str) -> Dict[str, Any]:
