@@ -15,8 +15,8 @@ DESTDIR ?=
 PANIC   ?= unwind
 export PREFIX DESTDIR PANIC
 
-.PHONY: help setup run test test-rust check bench-smoke instructions loom loom-long mutants model-long \
-        stress-long bench bench-c bench-report package lib install test-c sanitize fuzz test-cargo-c \
+.PHONY: help setup run test test-rust check bench-smoke instructions loom loom-long mutants model-long sim \
+        sim-long stress-long bench bench-c bench-report package lib install test-c sanitize fuzz test-cargo-c \
         test-go test-python long clean
 
 help:
@@ -26,9 +26,9 @@ help:
 	@echo 'make bench-report writes BENCHMARKS.md and docs/scale.svg anew: minutes, on an idle machine'
 	@echo 'make install      the C library, header, pkg-config and CMake files, under PREFIX'
 	@echo 'parts of test:    check test-rust test-c test-go test-python bench-smoke instructions loom package'
-	@echo 'longer tiers:     loom-long mutants model-long stress-long sanitize fuzz test-cargo-c,'
-	@echo '                  or all of them: long'
-	@echo 'also:             setup lib bench-c clean'
+	@echo 'longer tiers:     loom-long mutants model-long sim-long stress-long sanitize fuzz'
+	@echo '                  test-cargo-c, or all of them: long'
+	@echo 'also:             setup lib bench-c clean; sim SLOTWISE_SIM_SEED=n replays a simulation'
 
 setup:
 	@.ci/setup
@@ -74,6 +74,13 @@ model-long: setup
 	PROPTEST_CASES=100000 $(CARGO) test --release --test model
 	PROPTEST_CASES=20000 $(CARGO) test --release --lib policy_tests
 
+# The seeded simulation alone; and minutes of it.
+sim: setup
+	$(CHECKED) --lib -- --nocapture simulation::
+
+sim-long: setup
+	SLOTWISE_SIM_STEPS=100000000 $(CHECKED) --lib -- --nocapture simulation::
+
 stress-long: setup
 	SLOTWISE_STRESS_OPS=20000000 $(CARGO) test --release --test stress
 
@@ -105,7 +112,7 @@ fuzz: setup
 test-cargo-c: setup
 	@.ci/test-cargo-c
 
-long: loom-long model-long stress-long sanitize fuzz test-cargo-c
+long: loom-long model-long sim-long stress-long sanitize fuzz test-cargo-c
 
 bench: setup
 	$(CARGO) bench --bench ratios

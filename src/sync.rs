@@ -235,6 +235,12 @@ pub(crate) mod seeded {
         ON.get() == bug as u8
     }
 
+    /// Switches a bug on for the calling thread.
+    #[cfg(not(slotwise_loom))]
+    pub(crate) fn switch_on(bug: Option<Bug>) {
+        ON.set(bug.map_or(0, |bug| bug as u8));
+    }
+
     /// Runs the model with the bug switched on and says whether the model caught it.
     #[cfg(slotwise_loom)]
     pub(crate) fn catches(bug: Bug, model: impl FnOnce() + std::panic::UnwindSafe) -> bool {

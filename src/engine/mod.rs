@@ -32,6 +32,8 @@ mod loom_tests;
 #[cfg(all(test, not(slotwise_loom)))]
 mod policy_tests;
 #[cfg(all(test, not(slotwise_loom)))]
+mod simulation;
+#[cfg(all(test, not(slotwise_loom)))]
 mod stop_tests;
 #[cfg(all(test, not(slotwise_loom)))]
 mod unmet_tests;

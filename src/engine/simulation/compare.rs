@@ -1,0 +1,287 @@
+//! When nothing is under way, everything must be as the answers say, to the last unit; and what is free
+//! must be found.
+
+use std::collections::BTreeMap;
+
+use super::baton::Baton;
+use super::model::{End, Held};
+use super::ops::{ACCOUNTS, Ask, LIMITS, Op, Outcome, SELECTORS, worker};
+use super::rng::Rng;
+use super::world::World;
+use crate::engine::reserve::worker_of;
+use crate::engine::terms::resources;
+use crate::engine::{Account, Engine, Request, Verdict};
+use crate::ledger::{Key, Sighting};
+use crate::placement::{Dimension, Resources};
+use crate::registry::WorkerRef;
+
+/// `Err`: what is wrong.
+type Checked = Result<(), String>;
+
+fn add(sum: &mut Resources, amount: &Resources) {
+    sum.cpu += amount.cpu;
+    sum.memory += amount.memory;
+    sum.gpus += amount.gpus;
+}
+
+impl World {
+    pub(super) fn compare(&mut self, engine: &Engine, baton: &mut Baton) {
+        if self.failure.is_some() {
+            return;
+        }
+        // Whatever was half-way when its time came ends now.
+        let (step, tick) = (baton.step, Op::Tick(self.model.now));
+        let outcome = tick.perform(engine);
+        self.note(|| format!("{step} all at rest: {outcome:?}"));
+        if let Outcome::Ticked(result) = outcome {
+            self.ticked(step, self.model.now, result);
+        }
+        self.settle(engine);
+        let compared = self
+            .reservations(engine)
+            .and_then(|()| self.workers(engine))
+            .and_then(|()| self.counts(engine))
+            .and_then(|()| self.searches(engine, &mut baton.rng));
+        if let Err(what) = compared {
+            self.fail(format!("at rest: {what}"));
+        }
+        self.look_anew(engine);
+        self.look_through(engine);
+    }
+
+    /// What ended under an id alone is one of those that the engine does not know any more.
+    fn settle(&mut self, engine: &Engine) {
+        for id in std::mem::take(&mut self.model.ended_by_id) {
+            let gone = self
+                .model
+                .live
+                .iter()
+                .find(|(ticket, held)| held.id == id && engine.ledger.look(**ticket).is_none());
+            match gone.map(|(&ticket, _)| ticket) {
+                Some(ticket) => {
+                    self.model.live.remove(&ticket);
+                    self.model.ended.insert(ticket, (0, End::Released));
+                }
+                None => self.fail(format!("id {id} was given back, and nothing has ended")),
+            }
+        }
+    }
+
+    fn reservations(&mut self, engine: &Engine) -> Checked {
+        if let Some(ticket) = self.model.unborn() {
+            return Err(format!("{ticket:?} has ended, and nobody has made it"));
+        }
+        for ticket in std::mem::take(&mut self.model.must_end) {
+            if self.model.live.contains_key(&ticket) {
+                return Err(format!("{ticket:?} was said to be held no more, and is"));
+            }
+        }
+        for (ticket, id) in std::mem::take(&mut self.model.met) {
+            match self.model.live.get(&ticket).map(|held| held.id) {
+                Some(held) if held != id => return Err(format!("{ticket:?} is not id {id}'s")),
+                None if !self.model.ended.contains_key(&ticket) => {
+                    return Err(format!("{ticket:?} was said to hold id {id}; nobody made it"));
+                }
+                _ => {}
+            }
+        }
+        let mut there = BTreeMap::new();
+        for sighting in engine.ledger.sightings() {
+            let Sighting::Live(ticket, held) = sighting else {
+                return Err(format!("left half-way: {sighting:?}"));
+            };
+            there.insert(ticket, held);
+        }
+        for (ticket, held) in &self.model.live {
+            let Some(real) = there.remove(ticket) else {
+                return Err(format!("{ticket:?} has ended, and nobody was told: {held:?}"));
+            };
+            let at = self.model.now_at(held.at);
+            let id = engine.ledger.id_of(*ticket);
+            if worker_of(&real) != at
+                || (real.amount, real.provisional) != (held.amount, held.provisional)
+                || id.as_deref() != Some(super::ops::IDS[held.id as usize])
+            {
+                return Err(format!("{ticket:?} should be {held:?} at {at}, and is {real:?}"));
+            }
+            let due = held.on.hold_until.is_some_and(|deadline| deadline <= self.model.now);
+            if held.provisional && due {
+                return Err(format!("{ticket:?} should have expired: {held:?}"));
+            }
+            let named = engine.reservation(super::ops::IDS[held.id as usize]);
+            if held.id != 0 && named.map(|held| held.ticket) != Some(*ticket) {
+                return Err(format!("{ticket:?} is not found by its id: {named:?}"));
+            }
+        }
+        match there.first_key_value() {
+            Some((ticket, real)) => Err(format!("nobody knows of {ticket:?}: {real:?}")),
+            None => Ok(()),
+        }
+    }
+
+    fn workers(&mut self, engine: &Engine) -> Checked {
+        let audit = engine.audit();
+        if !audit.is_ok() || audit.unsettled > 0 || audit.reservations != self.model.live.len() {
+            return Err(format!("{audit:?}, and {} reservations", self.model.live.len()));
+        }
+        if engine.worker_count() != self.model.workers.len() {
+            return Err(format!("{} workers are registered", engine.worker_count()));
+        }
+        let mut held = BTreeMap::<WorkerRef, Resources>::new();
+        for one in self.model.live.values() {
+            add(held.entry(self.model.now_at(one.at)).or_default(), &one.amount);
+        }
+        self.model.early_beats.clear();
+        let now = self.model.now;
+        for (&n, expected) in &mut self.model.workers {
+            let Some(info) = engine.worker(worker(n)) else {
+                return Err(format!("{expected:?} is gone, and nobody was told"));
+            };
+            if let Some(what) = expected.differs(&info) {
+                return Err(format!("{what}: {info:?}, and {expected:?}"));
+            }
+            let held = held.remove(&info.worker).unwrap_or_default();
+            let free = crate::placement::Free::from(expected.capacity()).minus(&held);
+            if info.free != free {
+                return Err(format!("{free:?} should be free: {info:?}"));
+            }
+            let known = info
+                .lease
+                .is_none_or(|until| expected.leases.iter().any(|(lease, _)| *lease == until));
+            if !expected.lease_unsure && (!known || info.lease.is_some_and(|until| until <= now)) {
+                return Err(format!("the lease is another one: {info:?}, and {expected:?}"));
+            }
+            if free.deficit().is_zero() {
+                self.seen.lowered &= !(1 << info.worker.index);
+            }
+            expected.leases.retain(|(until, _)| info.lease == Some(*until));
+            expected.leases.truncate(1);
+            if expected.lease_unsure {
+                expected.leases = info.lease.map(|until| (until, 0)).into_iter().collect();
+                expected.lease_unsure = false;
+            }
+        }
+        match held.first_key_value() {
+            Some((at, amount)) => Err(format!("{amount} held on {at}, which is gone")),
+            None => Ok(()),
+        }
+    }
+
+    /// Accounts, members of groups, claims.
+    fn counts(&self, engine: &Engine) -> Checked {
+        let mut used = [Resources::ZERO; ACCOUNTS];
+        let mut members = BTreeMap::<Key, u64>::new();
+        for (&ticket, held) in &self.model.live {
+            if let Some(n) = held.on.account {
+                add(&mut used[n as usize], &held.amount);
+            }
+            let mut counted = 0;
+            if engine.ledger.look(ticket).is_some_and(rides) {
+                for one in engine.ledger.carried(ticket).1 {
+                    counted += 1;
+                    *members.entry(engine.ranks.tallies.key(one)).or_default() += 1;
+                }
+            }
+            if counted != held.on.groups.count_ones() {
+                return Err(format!("{ticket:?} is counted {counted} times: {held:?}"));
+            }
+            let waits = |held: &Held| {
+                held.waits.iter().filter(|&&v| engine.ledger.look(v).is_some()).count()
+            };
+            if held.provisional && engine.victims_left(ticket).unwrap_or(0) != waits(held) {
+                return Err(format!("{ticket:?} should wait for {}: {held:?}", waits(held)));
+            }
+        }
+        for (n, used) in used.into_iter().enumerate() {
+            let account = engine.account_of(Account(n as u32)).expect("opened");
+            let limits = self.model.quota_limits()[n];
+            if resources(account.used()) != used || account.limits() != limits {
+                return Err(format!("account {n} should be charged with {used}"));
+            }
+        }
+        for (key, count) in &members {
+            let counted = engine.ranks.tallies.count(key, seahash::hash(key));
+            if counted != *count {
+                return Err(format!("{counted} are counted, and {count} are there: {key:?}"));
+            }
+        }
+        for (worker, limit) in self.model.workers.values().flat_map(|w| LIMITS.map(|l| (w, l))) {
+            let Some((key, hash)) = engine.place_of(limit.group, worker.at) else { continue };
+            let counted = engine.ranks.tallies.count(&key, hash);
+            if counted != members.get(&key).copied().unwrap_or(0) {
+                return Err(format!("{counted} are counted, and none is there: {key:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What fits is found, what does not is refused for the right reason, and a dry run says where.
+    fn searches(&self, engine: &Engine, rng: &mut Rng) -> Checked {
+        if self.model.live.len() >= self.room {
+            return Ok(());
+        }
+        let mut needs: Vec<Resources> = Vec::new();
+        for worker in self.model.workers.values() {
+            let slot = engine.registry.shared.table.get(worker.at.index).expect("registered");
+            // All that is free there, and one more than there is.
+            let free = slot.word().free().available();
+            needs.push(free);
+            needs.push(Resources { cpu: worker.capacity().cpu + 1, ..free });
+        }
+        for need in needs {
+            if need.is_zero() {
+                continue;
+            }
+            let selector = rng.below(2) as u8;
+            let ahead = rng.one_in(2);
+            let hash = rng.next();
+            let ask = Ask { id: 0, need, hash, selector, ahead, policy: None, terms: None };
+            self.search(engine, &ask)?;
+        }
+        Ok(())
+    }
+
+    fn search(&self, engine: &Engine, ask: &Ask) -> Checked {
+        let request = Request::anonymous(ask.need)
+            .selector(SELECTORS[ask.selector as usize])
+            .hash(ask.hash)
+            .ahead(ask.ahead);
+        let suits = |ask: &Ask| {
+            let workers = self.model.workers.values();
+            let (selector, need, apart) = (ask.selector, ask.need, self.gpu_separation);
+            workers.filter(move |worker| worker.suits(selector, need, apart))
+        };
+        let fits = suits(ask).any(|worker| {
+            let slot = engine.registry.shared.table.get(worker.at.index).expect("registered");
+            worker.state().takes(ask.ahead) && slot.word().free().fits(&ask.need)
+        });
+        let ever = suits(ask).any(|worker| ask.need.fits_in(&worker.capacity()));
+        let mut foreseen = Vec::new();
+        let mode = crate::engine::BatchMode::Independent;
+        engine.dry_run(&[request], &[], mode, &mut foreseen);
+        let foreseen = foreseen.pop().expect("one request").map(|seen| seen.worker);
+        let placed = engine.reserve(&request);
+        if placed.map(|placed| placed.worker) != foreseen {
+            return Err(format!("{ask:?}: foreseen {foreseen:?}, and then {placed:?}"));
+        }
+        let right = match placed {
+            Ok(placed) => engine.release(placed.ticket).is_ok() && fits,
+            Err(error) => {
+                let verdict = if ever { Verdict::Busy } else { Verdict::Never };
+                !fits && error.verdict() == Some(verdict)
+            }
+        };
+        if right {
+            return Ok(());
+        }
+        let free = |d: Dimension| suits(ask).map(|w| w.capacity().get(d)).max();
+        let most = Dimension::ALL.map(free);
+        Err(format!("{ask:?} fits: {fits}, ever: {ever} (of {most:?}), and is told {placed:?}"))
+    }
+}
+
+fn rides(sighting: Sighting) -> bool {
+    match sighting {
+        Sighting::Live(_, h) | Sighting::Pledged(_, h) | Sighting::Between(_, h) => h.rides,
+    }
+}
