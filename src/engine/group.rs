@@ -2,7 +2,7 @@
 //! its own order of work hands over what it has decided.
 
 use super::local::Local;
-use super::reserve::{Drafted, check_need};
+use super::reserve::{Drafted, check_need, worker_of};
 use super::{
     Engine, Group, GroupDone, GroupError, GroupOp, Refusal, ReleaseError, Released, Reservation,
     ReserveError,
@@ -82,15 +82,17 @@ impl Engine {
                 return Err(ReleaseError::OtherWorker);
             }
             let holding = self.ledger.pledge(ticket)?;
-            // Handed off in between.
-            let there = super::reserve::worker_of(&holding);
-            if there != worker && !bug(Bug::GroupIgnoresHandOff) {
-                if !self.ledger.unpledge(ticket, holding.provisional, || self.gone(there)) {
-                    self.end(local, ticket, &holding);
-                }
+            // It was handed off in between, or another thread was at work on it when it was looked at.
+            let there = worker_of(&holding);
+            if there == worker || bug(Bug::GroupIgnoresHandOff) {
+                return Ok(Step::Give(ticket, holding));
+            }
+            if self.ledger.unpledge(ticket, holding.provisional, || self.gone(there)) {
                 return Err(ReleaseError::OtherWorker);
             }
-            Ok(Step::Give(ticket, holding))
+            // Its worker was removed while it was pledged, and the removal has passed it by: it ends
+            // here, and is told of here.
+            Ok(Step::Settled(Ok(self.end_without_worker(local, there, ticket, &holding))))
         };
         match &ops[before.len()] {
             GroupOp::Release(ticket) => release(*ticket).map_err(GroupError::Release),
@@ -233,6 +235,18 @@ impl Engine {
         steps.into_iter().map(finish).collect()
     }
 
+    /// Ends a pledged reservation whose worker is gone.
+    fn end_without_worker(
+        &self,
+        local: &Local,
+        worker: WorkerRef,
+        ticket: Ticket,
+        holding: &Holding,
+    ) -> GroupDone {
+        self.finish(local, ticket, holding);
+        GroupDone::Released(Released { worker, amount: holding.amount, version: None })
+    }
+
     /// Puts everything back. `error`: what step `at` failed of, where that is not said yet.
     fn undo(
         &self,
@@ -244,6 +258,8 @@ impl Engine {
     ) -> Vec<Outcome> {
         let index = at as u32;
         let put_back = |(i, step)| match step {
+            // It has ended, whatever becomes of the group.
+            Step::Settled(Ok(done @ GroupDone::Released(_))) => Ok(done),
             // What the id held before the group came, it still holds.
             Step::Settled(Ok(_)) => Err(GroupError::Reserve(ReserveError::Peer { index })),
             Step::Settled(outcome) => outcome,
@@ -260,9 +276,7 @@ impl Engine {
                     return Err(GroupError::Release(ReleaseError::Peer { index }));
                 }
                 // The worker went away under the group while it was pledged: it ends here.
-                self.finish(local, ticket, &holding);
-                let amount = holding.amount;
-                Ok(GroupDone::Released(Released { worker, amount, version: None }))
+                Ok(self.end_without_worker(local, worker, ticket, &holding))
             }
         };
         steps.into_iter().enumerate().map(put_back).collect()

@@ -219,3 +219,30 @@ fn a_confirmation_tells_of_its_own_reservation() {
     assert!(amid);
     assert_eq!((told.ticket, told.worker, told.version), (ticket, first.worker, first.version));
 }
+
+/// A group that had pledged it for a moment ended it without a word, and the removal of its worker had
+/// passed it by.
+#[test]
+fn what_is_lost_while_a_group_of_another_worker_looks_at_it_is_told() {
+    for from in 0..20 {
+        let engine = Arc::new(three_workers());
+        let worker = |id: &[u8]| engine.find_worker(id).unwrap();
+        let held = engine.reserve_on(worker(b"b"), &Request::new(b"r", ALL), None).unwrap();
+        engine.ledger.pledge(held.ticket).unwrap();
+        let (passed, lost) = (Cell::new(0), Rc::new(Cell::new(0)));
+        let (its, told) = (Arc::clone(&engine), Rc::clone(&lost));
+        parking::simulate(Some(Rc::new(move |_| {
+            passed.set(passed.get() + 1);
+            if passed.get() == from {
+                its.ledger.unpledge(held.ticket, false, || false);
+            } else if passed.get() == from + 1 {
+                told.set(its.remove_worker(b"b").unwrap().len());
+            }
+        })));
+        let ops = [GroupOp::Release(held.ticket)];
+        let mut done = engine.apply_groups(&[Group { worker: b"a", ops: &ops }]);
+        parking::simulate(None);
+        let told = lost.get() + done.remove(0).iter().filter(|done| done.is_ok()).count();
+        assert_eq!(told, 1 - engine.reservation_count(), "amid stop {from}");
+    }
+}
