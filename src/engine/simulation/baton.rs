@@ -20,6 +20,10 @@ use crate::sync::{Bug, Stop, parking, seeded};
 
 pub(super) const THREADS: usize = 4;
 
+/// Injection points of one operation by which it must have come to an end: nobody waits for ever for
+/// what another thread does, nor tries again and again in vain.
+const ENDLESS: u64 = 20_000;
+
 /// What a thread is told when the simulation is over before it has come to its end.
 struct Over;
 
@@ -42,6 +46,8 @@ pub(super) struct Baton {
     parked: [u64; THREADS],
     /// Waits for another one.
     waits: [bool; THREADS],
+    /// Injection points that its operation has passed.
+    passed: [u64; THREADS],
     /// One in so many steps hands the baton on, ...
     pace: usize,
     /// ... and one in so many of these stops the thread for long.
@@ -83,6 +89,7 @@ pub(super) fn run(seed: u64, limit: u64, bug: Option<Bug>, traced: bool) -> Repo
         at: [At::Work; THREADS],
         parked: [0; THREADS],
         waits: [false; THREADS],
+        passed: [0; THREADS],
         pace: rng.pick(&[2, 3, 5, 9]),
         patience: rng.pick(&[40, 10, 2]),
         until_rest: 0,
@@ -167,7 +174,11 @@ impl Stage {
         let mut state = self.state.lock();
         let (baton, world) = &mut *state;
         baton.step += 1;
+        baton.passed[me] += 1;
         world.watch(&self.engine, me);
+        if baton.passed[me] > ENDLESS {
+            world.fail(format!("an operation has not ended after {ENDLESS} steps of its own"));
+        }
         if baton.hands_on(me, at) {
             world.look_through(&self.engine);
             if world.failure.is_none() {
@@ -216,6 +227,7 @@ impl Stage {
         }
         let (baton, world) = &mut *state;
         baton.until_rest = baton.until_rest.saturating_sub(1);
+        baton.passed[me] = 0;
         let op = world.begin(&self.engine, me, baton);
         parking::simulate(Some(Rc::clone(hook)));
         Some(op)

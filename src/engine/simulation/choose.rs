@@ -214,8 +214,14 @@ impl World {
         }
     }
 
-    /// The last workers, so that there are some with GPUs in every world.
+    /// The last workers, so that there are some with GPUs in every world; often one that is being changed.
     fn a_worker(&self, rng: &mut Rng) -> u8 {
+        let mut changing = self.flights.iter().flatten().filter_map(|flight| flight.target);
+        if rng.one_in(3)
+            && let Some(n) = changing.next()
+        {
+            return n;
+        }
         WORKERS.len() as u8 - 1 - rng.below(self.crowd as usize) as u8
     }
 
