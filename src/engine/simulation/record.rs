@@ -386,14 +386,15 @@ impl World {
                 if let Some(at) = after.filter(|_| !known) {
                     self.model.early_beats.push((at, (until, step), before == after));
                 }
+                let sure = before == after && before.is_some();
                 for worker in self.model.workers.values_mut() {
-                    if before == after && Some(worker.at) == before {
+                    if sure && Some(worker.at) == before {
                         // What was over before this one began is not the last one.
                         worker.leases.retain(|(_, over)| *over >= flight.began);
                         worker.leases.push((until, step));
-                    } else if Some(worker.at) == before || Some(worker.at) == after {
-                        worker.lease_unsure = true;
                     }
+                    // Another may have had the name meanwhile, and be called otherwise by now.
+                    worker.lease_unsure |= !sure;
                 }
             }
             Err(WorkerError::Unknown) => {
