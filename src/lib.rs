@@ -63,9 +63,13 @@ pub use engine::{
     SupposeError, Supposition, Terms, TermsError, Ticked, Usage, Verdict, Victim,
 };
 pub use ledger::{MAX_ID_LEN, Ticket};
-pub use placement::{Dimension, Free, Mismatch, Policy, Resources, UnknownPolicy};
+pub use placement::gpu::{DeviceSet, MAX_DEVICES};
+pub use placement::{
+    DeviceError, DeviceNeed, Dimension, Free, Granted, Island, MAX_ISLAND, Mismatch, Policy,
+    Resources, UnknownPolicy,
+};
 pub use registry::{
-    Constraints, MAX_LIST_LEN, MAX_NAME_LEN, Name, Selector, SelectorError, WorkerError,
-    WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate,
+    Constraints, DeviceInfo, DeviceSpec, MAX_LIST_LEN, MAX_NAME_LEN, Name, Selector, SelectorError,
+    WorkerError, WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate,
 };
 pub use slots::State;

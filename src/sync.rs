@@ -209,6 +209,10 @@ pub(crate) enum Bug {
     ExpireWithoutCas,
     /// A group gives back on its worker what has been handed off to another meanwhile.
     GroupIgnoresHandOff,
+    /// A page of devices is taken for the word's without a second look at the word.
+    PageReadOnce,
+    /// The page of the old word is given to others before the word names another.
+    PageGivenEarly,
 }
 
 #[cfg(not(test))]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::Engine;
 use super::reserve::worker_of;
 use crate::ledger::Sighting;
-use crate::placement::{Dimension, Resources};
+use crate::placement::{Dimension, Granted, Resources};
 use crate::registry::WorkerRef;
 
 /// One slot whose books do not add up.
@@ -15,7 +15,8 @@ pub struct Imbalance {
     pub worker: WorkerRef,
     /// What live reservations hold, by the ledger.
     pub held: Resources,
-    /// Total less set aside less free less held, by dimension; all zero when the books agree.
+    /// Total less set aside less free less held, by dimension; all zero when the books agree. Where
+    /// GPUs are devices: how many of them do not add up.
     pub missing: [i64; 3],
 }
 
@@ -48,9 +49,10 @@ const PASSES: usize = 16;
 
 /// What the ledger says of one registration: what is still there of a former one on its slot, and
 /// about to end, is none of its.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Books {
     held: [i64; 3],
+    devices: Vec<Granted>,
     reservations: usize,
     /// A reservation is being made or given back here.
     moving: bool,
@@ -91,12 +93,19 @@ impl Engine {
         let mut books = HashMap::<WorkerRef, Books>::new();
         for sighting in self.ledger.sightings() {
             match sighting {
-                Sighting::Live(_, h) => {
+                Sighting::Live(ticket, h) => {
                     let books = books.entry(worker_of(&h)).or_default();
                     for d in Dimension::ALL {
                         books.held[d as usize] += h.amount.get(d) as i64;
                     }
                     books.reservations += 1;
+                    if h.rides {
+                        match self.ledger.look_granted(ticket) {
+                            Some(granted) => books.devices.extend(granted),
+                            // It has ended meanwhile.
+                            None => books.moving = true,
+                        }
+                    }
                 }
                 Sighting::Pledged(_, h) | Sighting::Between(_, h) => {
                     books.entry(worker_of(&h)).or_default().moving = true;
@@ -106,10 +115,15 @@ impl Engine {
         let mut open = Vec::new();
         for (worker, before) in workers.into_iter().zip(before) {
             let (Some(slot), Some(before)) = (table.get(worker.index), before) else { continue };
-            let books = books.get(&worker).copied().unwrap_or_default();
+            let books = books.remove(&worker).unwrap_or_default();
             let (free, capacity) = (before.free(), slot.capacity());
             let gap = |d: Dimension| capacity.get(d) as i64 - free.get(d) - books.held[d as usize];
-            let missing = Dimension::ALL.map(gap);
+            let mut missing = Dimension::ALL.map(gap);
+            if let Some(pool) =
+                self.registry.shared.pool(worker.index).filter(|_| before.page() != 0)
+            {
+                missing[Dimension::Gpus as usize] = pool.astray(before, &books.devices);
+            }
             let settled = before == slot.word() && !books.moving;
             let over_credited =
                 Dimension::ALL.into_iter().any(|d| free.get(d) > capacity.get(d) as i64);

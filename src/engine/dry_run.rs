@@ -187,7 +187,7 @@ impl Engine {
         let local = self.local();
         let mut supposed = self.suppose(supposing)?;
         let copy = Request { id: b"", ..*request };
-        let checked = self.check(local, &copy).map_err(SupposeError::Request)?;
+        let checked = self.check_amounts(local, &copy).map_err(SupposeError::Request)?;
         let due = Due::Place(checked, copy.terms);
         // The first that is refused says how it goes for the others.
         let placed = (0..n).take_while(|_| self.foresee(local, &due, &mut supposed).is_ok());
@@ -221,7 +221,7 @@ impl Engine {
         ids: &HashSet<&[u8]>,
         supposed: &Supposed<'_>,
     ) -> Result<Due<'a>, ReserveError> {
-        let checked = self.check(local, request)?;
+        let checked = self.check_amounts(local, request)?;
         if ids.contains(request.id) {
             return Err(ReserveError::DuplicateId);
         }

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::placement::{Dimension, Resources};
+use crate::placement::{DeviceError, Dimension, Resources};
 use crate::registry::SelectorError;
 use crate::slots::State;
 
@@ -169,6 +169,8 @@ pub enum ReserveError {
         /// The time that the last tick told.
         now: u64,
     },
+    /// What it asks for of devices cannot be right, or cannot be had in this way.
+    Devices(DeviceError),
     /// Another request of the same all-or-nothing batch or group could not be served.
     Peer {
         /// Its place in the batch or group.
@@ -228,6 +230,7 @@ impl fmt::Display for ReserveError {
             ReserveError::DeadlinePassed { deadline, now } => {
                 write!(f, "the deadline {deadline} has passed: it is {now}")
             }
+            ReserveError::Devices(e) => e.fmt(f),
             ReserveError::Peer { index } => {
                 write!(f, "request {index} of the same batch or group could not be served")
             }
@@ -236,6 +239,12 @@ impl fmt::Display for ReserveError {
 }
 
 impl core::error::Error for ReserveError {}
+
+impl From<DeviceError> for ReserveError {
+    fn from(error: DeviceError) -> Self {
+        ReserveError::Devices(error)
+    }
+}
 
 /// Why a release did nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -311,6 +320,9 @@ pub enum ResizeError {
         /// The quota there.
         limit: u64,
     },
+    /// It is on a worker whose GPUs are devices: it can hold no number of GPUs there, and its devices
+    /// stay as they are.
+    Devices,
     /// The worker was removed during the call and the reservation with it. It ends with this answer,
     /// and is not among what the removal returns.
     Lost,
@@ -337,6 +349,9 @@ impl fmt::Display for ResizeError {
             ResizeError::QuotaExceeded { dimension, used, limit } => {
                 ReserveError::QuotaExceeded { dimension: *dimension, used: *used, limit: *limit }
                     .fmt(f)
+            }
+            ResizeError::Devices => {
+                f.write_str("its worker's GPUs are devices: their number cannot be changed")
             }
             ResizeError::Lost => f.write_str("its worker was removed, and the reservation with it"),
             ResizeError::Contended => f.write_str("too many changes in between: ask again"),

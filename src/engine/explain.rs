@@ -138,7 +138,7 @@ impl Engine {
         each_worker: bool,
     ) -> Result<Explanation, ReserveError> {
         let local = self.local();
-        let checked = self.check(local, request)?;
+        let checked = self.check_amounts(local, request)?;
         let held = self.held_now(request.id, checked.id_hash)?;
         let terms = request.terms.copied().unwrap_or_default();
         let need = &checked.query.need;

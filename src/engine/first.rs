@@ -119,8 +119,13 @@ impl Engine {
         planned: &P,
     ) -> Option<(&Slot, Candidate)> {
         let shared = &self.registry.shared;
-        let query =
-            Query { policy: Policy::Affinity, need: Resources::from_bits(need), hash, ahead };
+        let query = Query {
+            policy: Policy::Affinity,
+            need: Resources::from_bits(need),
+            hash,
+            ahead,
+            devices: None,
+        };
         let mut walk = Walk { shared, query, planned, probes: 0, stale: false };
         let candidate = walk.first(tier, &mut Some)?;
         local.note_probes::<P>(walk.probes);

@@ -225,7 +225,7 @@ impl Engine {
     ) {
         items.clear();
         for (index, request) in requests.iter().enumerate() {
-            let drafted = self.check(local, request).and_then(|checked| {
+            let drafted = self.check_amounts(local, request).and_then(|checked| {
                 let own = |t| items.iter().any(|item: &Item| item.draft.ticket() == t);
                 Ok((checked, self.draft(local, request.id, checked.id_hash, own, |_| false)?))
             });

@@ -157,7 +157,8 @@ impl Engine {
             return Ok(0);
         }
         let fence = Fence::Incarnation(worker.incarnation);
-        let change = Change { fence, give, take, count, ahead: false, expected: None };
+        let change =
+            Change { fence, give, take, count, ahead: false, expected: None, devices: None };
         let slot = self.registry.shared.table.get(worker.index);
         let slot = slot.ok_or((0, Some(ReserveError::UnknownWorker)))?;
         let mut retries = 0;
@@ -192,8 +193,12 @@ impl Engine {
         let error = match refused {
             Refused::Stale | Refused::Version(_) => ReserveError::UnknownWorker,
             Refused::Contended => ReserveError::Contended,
+            Refused::Short if word.page() != 0 && need.gpus > 0 => {
+                Refusal::of_one_not_matching().into()
+            }
             Refused::State | Refused::Short => {
-                Refusal::of_one(&left, &slot.capacity(), &need, refused).into()
+                let could = need.fits_in(&slot.capacity());
+                Refusal::of_one((&left, could), &slot.capacity(), &need, refused).into()
             }
         };
         Err((at, Some(error)))
@@ -226,7 +231,7 @@ impl Engine {
                 }
                 Step::Give(ticket, holding) => {
                     version += 1;
-                    self.finish(local, ticket, &holding);
+                    self.finish_with_devices(local, ticket, &holding);
                     let amount = holding.amount;
                     Ok(GroupDone::Released(Released { worker, amount, version: Some(version) }))
                 }

@@ -5,6 +5,7 @@ use super::reserve::worker_of;
 use super::terms::CountedAt;
 use super::{Engine, Lost};
 use crate::ledger::{Sighting, Ticket};
+use crate::placement::DeviceNeed;
 use crate::registry::{WorkerError, WorkerRef};
 use crate::slots::{Change, Fence};
 use crate::sync::{Stop, stop};
@@ -69,22 +70,31 @@ impl Engine {
         let shared = &self.registry.shared;
         let fence = Fence::Incarnation(to.incarnation);
         let change = Change::take(fence, held.amount, true);
+        let granted = self.ledger.granted(ticket).filter(|_| held.rides);
         let taken = match shared.table.get(to.index) {
             Some(slot) if worker_of(&held) == from => {
-                let changed = slot.change(&change, &mut 0);
-                changed.inspect(|c| shared.blocks.freed(slot, c.before, c.after)).ok()
+                let taken = match granted.map(DeviceNeed::from) {
+                    None => slot.change(&change, &mut 0).map(|changed| (changed, None)),
+                    Some(need) => self
+                        .change_with_devices(slot, to.index, (&change, &need, false), &mut 0)
+                        .map(|(changed, granted)| (changed, Some(granted))),
+                };
+                taken.inspect(|(c, _)| shared.blocks.freed(slot, c.before, c.after)).ok()
             }
             _ => None,
         };
         // Neither worker goes away while the lock is held.
-        let Some(taken) = taken else {
+        let Some((taken, granted_there)) = taken else {
             self.ledger.unpledge(ticket, held.provisional, || false);
             return false;
         };
         if held.rides {
             self.recount(ticket, to);
         }
-        self.give(local, from, &held.amount, 1);
+        self.give_held(local, ticket, &held);
+        if let Some(granted) = granted_there {
+            self.ledger.grant(ticket.index(), granted);
+        }
         let there = (to.index, to.incarnation, taken.version());
         self.ledger.unpledge_at(ticket, held.provisional, there, || false)
     }

@@ -5,6 +5,7 @@ mod batch;
 mod branch;
 mod config;
 mod counters;
+mod devices;
 mod dry_run;
 mod error;
 mod explain;

@@ -85,7 +85,7 @@ impl Engine {
     /// hundreds would have to leave (see the placement module).
     pub fn plan_preemption(&self, request: &Request<'_>) -> Result<Preemption, ReserveError> {
         let local = self.local();
-        let checked = self.check(local, request)?;
+        let checked = self.check_amounts(local, request)?;
         let terms = request.terms.copied().unwrap_or_default();
         let mut tenants = self.tenants(&terms);
         let mut best: Option<Best> = None;
@@ -221,7 +221,7 @@ impl Engine {
         request: &Request<'_>,
         plan: &Preemption,
     ) -> Result<Reservation, ReserveError> {
-        let checked = self.check(local, request)?;
+        let checked = self.check_amounts(local, request)?;
         let draft = match self.draft(local, request.id, checked.id_hash, |_| false, |_| false)? {
             Drafted::Mine(draft) => draft,
             Drafted::Held(reservation) => return Ok(reservation),

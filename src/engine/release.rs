@@ -4,6 +4,7 @@ use super::local::Local;
 use super::reserve::worker_of;
 use super::{Engine, ReleaseError, Released};
 use crate::ledger::{Holding, NotLive, Ticket};
+use crate::placement::Resources;
 use crate::registry::WorkerRef;
 use crate::sync::{Stop, stop};
 
@@ -68,6 +69,15 @@ impl Engine {
         self.ledger.finish(&local.magazine, ticket);
     }
 
+    /// Ends a reservation whose slot has been credited with its amount, not with its devices, by who
+    /// owns it.
+    pub(super) fn finish_with_devices(&self, local: &Local, ticket: Ticket, holding: &Holding) {
+        if let Some(granted) = self.ledger.granted(ticket).filter(|_| holding.rides) {
+            self.give_devices(local, worker_of(holding), &Resources::ZERO, &granted);
+        }
+        self.finish(local, ticket, holding);
+    }
+
     /// Ends a reservation whose slot has been credited, by who owns it.
     pub(super) fn finish(&self, local: &Local, ticket: Ticket, holding: &Holding) {
         self.end(local, ticket, holding);
@@ -79,7 +89,7 @@ impl Engine {
     #[inline(never)]
     fn release_riding(&self, local: &Local, ticket: Ticket, holding: Holding) -> Released {
         let worker = worker_of(&holding);
-        let version = self.give(local, worker, &holding.amount, 1);
+        let version = self.give_held(local, ticket, &holding);
         self.finish(local, ticket, &holding);
         Released { worker, amount: holding.amount, version }
     }

@@ -4,11 +4,12 @@ use core::borrow::Borrow;
 
 use crossbeam_utils::Backoff;
 
+use super::devices::WithDevices;
 use super::local::Local;
 use super::select::{Candidate, Nothing, Planned, Query, Walk};
 use super::{Affinity, Eligible, Engine, Refusal, Request, Reservation, ReserveError};
 use crate::ledger::{Claim, Draft, Holding, Sighting, Ticket};
-use crate::placement::{Dimension, Resources};
+use crate::placement::{DeviceError, Dimension, Resources};
 use crate::registry::{Selector, Shared, View, WorkerRef};
 use crate::slots::{Change, Fence, Refused, Wide, Word};
 use crate::sync::{Stop, stop};
@@ -158,7 +159,12 @@ impl Engine {
             return Err(ReserveError::IdLength { length: request.id.len() });
         }
         let mut need = check_need(&request.need)?;
-        let selector = match request.eligible {
+        let devices = match request.terms.and_then(|terms| terms.devices) {
+            Some(_) if need.gpus > 0 => return Err(DeviceError::BesideGpus.into()),
+            Some(devices) => Some(devices.check()?),
+            None => None,
+        };
+        let mut selector = match request.eligible {
             Eligible::Selector(selector) => selector,
             Eligible::Constraints(constraints) => local
                 .selector(constraints, || self.selector(constraints))
@@ -166,6 +172,10 @@ impl Engine {
         };
         let mut directory = local.directory();
         let view = directory.load().view(selector.0).ok_or(ReserveError::UnknownSelector)?;
+        if let Some(devices) = &devices {
+            need.gpus = devices.digest();
+            selector = self.registry.for_devices(selector).map_err(ReserveError::Constraints)?;
+        }
         if view.names_gpus && need.gpus == 0 {
             need.gpus = 1;
         }
@@ -182,8 +192,21 @@ impl Engine {
             Affinity::Hash(hash) => hash,
         };
         let policy = request.policy.unwrap_or(self.config.policy);
-        let query = Query { policy, need, hash, ahead: request.ahead };
+        let query = Query { policy, need, hash, ahead: request.ahead, devices };
         Ok(Checked { selector, id_hash, query })
+    }
+
+    /// The same, of a request that asks for amounts alone.
+    pub(super) fn check_amounts(
+        &self,
+        local: &Local,
+        request: &Request<'_>,
+    ) -> Result<Checked, ReserveError> {
+        let checked = self.check(local, request)?;
+        match checked.query.devices {
+            Some(_) => Err(DeviceError::OneAtATime.into()),
+            None => Ok(checked),
+        }
     }
 
     /// A record that holds the id, or what holds it already. `own`: a draft that the caller
@@ -344,9 +367,8 @@ impl Engine {
         draft: Draft,
         checked: &Checked,
     ) -> Result<Reservation, ReserveError> {
-        let Query { need, ahead, .. } = checked.query;
         self.walk(local, checked, &Nothing, |candidate| {
-            let change = Change::take(Fence::Epoch(candidate.stamp.epoch), need, ahead);
+            let change = checked.query.change(Fence::Epoch(candidate.stamp.epoch));
             match self.take(local, draft, candidate.worker(), &change, Some(candidate.word)) {
                 Ok(reservation) => Some(Ok(reservation)),
                 Err(Refused::Contended) => Some(Err(ReserveError::Contended)),
@@ -364,7 +386,7 @@ impl Engine {
         expected: Option<u64>,
     ) -> Result<Reservation, ReserveError> {
         let shared = &self.registry.shared;
-        let Query { need, ahead, .. } = checked.query;
+        let Query { need, .. } = checked.query;
         loop {
             let facts = shared.facts(worker.index).ok_or(ReserveError::UnknownWorker)?;
             let facts = facts.as_ref().filter(|f| f.stamp.incarnation == worker.incarnation);
@@ -376,7 +398,7 @@ impl Engine {
                 return Err(Refusal::of_one_not_matching().into());
             }
             let fence = Fence::Epoch(facts.stamp.epoch);
-            let change = Change { expected, ..Change::take(fence, need, ahead) };
+            let change = Change { expected, ..checked.query.change(fence) };
             match self.take(local, draft, worker, &change, None) {
                 Ok(reservation) => return Ok(reservation),
                 // Moved to another class, or removed: look at what it is now.
@@ -389,13 +411,18 @@ impl Engine {
                 Err(Refused::Version(word)) => {
                     return Err(ReserveError::VersionConflict {
                         version: word.version(),
-                        free: word.free().available(),
+                        free: word.shown_free().available(),
                         state: word.state(),
                     });
                 }
                 Err(refused @ (Refused::State | Refused::Short)) => {
                     let word = slot.word();
-                    let refusal = Refusal::of_one(&word.free(), &slot.capacity(), &need, refused);
+                    let at = Candidate { slot: worker.index, stamp: slot.stamp(), word };
+                    let beside =
+                        WithDevices { shared, need: checked.query.devices, beside: &Nothing };
+                    let free = beside.free(&at, slot);
+                    let could = beside.could_hold(worker.index, &slot.capacity(), &need);
+                    let refusal = Refusal::of_one((&free, could), &slot.capacity(), &need, refused);
                     return Err(refusal.into());
                 }
                 Err(Refused::Contended) => return Err(ReserveError::Contended),
@@ -427,9 +454,15 @@ impl Engine {
         let slot = self.registry.shared.table.get(worker.index).ok_or(Refused::Stale)?;
         self.ledger.aim(draft, worker.index, worker.incarnation, &change.take);
         let mut retries = 0;
-        let changed = match seen {
-            Some(word) => slot.change_from(word, change, &mut retries),
-            None => slot.change(change, &mut retries),
+        let changed = match (&change.devices, seen) {
+            (Some((need, spread)), _) => self
+                .change_with_devices(slot, worker.index, (change, need, *spread), &mut retries)
+                .map(|(changed, granted)| {
+                    self.ledger.grant(draft.index(), granted);
+                    changed
+                }),
+            (None, Some(word)) => slot.change_from(word, change, &mut retries),
+            (None, None) => slot.change(change, &mut retries),
         };
         if retries > 0 {
             local.counters.cas_retries.add(retries);

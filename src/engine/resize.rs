@@ -123,7 +123,8 @@ impl Engine {
         let (give, take) = (held.beyond(need), need.beyond(held));
         let fence = Fence::Incarnation(worker.incarnation);
         // It is there already: a worker on its way keeps it, and may hold more for it.
-        let change = Change { fence, give, take, count: 1, ahead: true, expected: None };
+        let change =
+            Change { fence, give, take, count: 1, ahead: true, expected: None, devices: None };
         let slot = self.registry.shared.table.get(worker.index).ok_or(ResizeError::NotHeld)?;
         for _ in 0..TRIES {
             let mut retries = 0;
@@ -154,6 +155,9 @@ impl Engine {
                     }
                 }
                 Refused::Short => {
+                    if word.page() != 0 && give.gpus | take.gpus != 0 {
+                        return Err(ResizeError::Devices);
+                    }
                     let missing = missing(&word.free(), &take);
                     if !missing.is_zero() {
                         return Err(ResizeError::Short { missing });

@@ -1,9 +1,9 @@
 //! Mechanism for the policies: walks the tiers of a view in the order that the policy wants and
 //! offers what fits. The naive twin is `placement::naive`; a test holds the two together.
 
-use crate::placement::{Free, Policy, Resources, free_share, order, score};
+use crate::placement::{DeviceNeed, Free, Policy, Resources, free_share, order, score};
 use crate::registry::{NOWHERE, Shared, Tier, WorkerRef};
-use crate::slots::{Columns, Find, Need, Slot, Stamp, State, Wide, Word};
+use crate::slots::{Change, Columns, Fence, Find, Need, Slot, Stamp, State, Wide, Word};
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +12,29 @@ pub(super) struct Query {
     pub(super) need: Resources,
     pub(super) hash: u64,
     pub(super) ahead: bool,
+    /// It asks for devices. Of GPUs, `need` has the digest then.
+    pub(super) devices: Option<DeviceNeed>,
+}
+
+impl Query {
+    /// What its record says that it holds, devices apart.
+    pub(super) fn amount(&self) -> Resources {
+        let gpus = if self.devices.is_some() { 0 } else { self.need.gpus };
+        Resources { gpus, ..self.need }
+    }
+
+    /// What its account is charged with: a device counts as a GPU, also where only a part is asked for.
+    pub(super) fn charge(&self) -> Resources {
+        let gpus = self.devices.map_or(self.need.gpus, |devices| devices.count.into());
+        Resources { gpus, ..self.need }
+    }
+
+    /// The change of a worker's slot that it asks for.
+    pub(super) fn change(&self, fence: Fence) -> Change {
+        let spread = matches!(self.policy, Policy::Spread | Policy::PowerOfTwo);
+        let devices = self.devices.map(|devices| (devices, spread));
+        Change { devices, ..Change::take(fence, self.amount(), self.ahead) }
+    }
 }
 
 /// A worker that fits, as it was when it was looked at.
@@ -54,6 +77,16 @@ pub(super) trait Planned {
     #[inline(always)]
     fn columns(&self, need: &Resources) -> Columns {
         Columns::of(need)
+    }
+
+    /// Whether a worker of this capacity could hold the request if nothing else were there.
+    fn could_hold(&self, _slot: u32, capacity: &Resources, need: &Resources) -> bool {
+        need.fits_in(capacity)
+    }
+
+    /// Whether it takes more than a look at a capacity to tell.
+    fn is_more_than_amounts(&self) -> bool {
+        false
     }
 
     /// Whether other workers are supposed to be there than are registered. The rest of this is for

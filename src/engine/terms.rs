@@ -17,6 +17,7 @@ use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 
+use super::devices::WithDevices;
 use super::local::Local;
 use super::reserve::Checked;
 use super::select::{Candidate, Nothing, Planned, Query};
@@ -24,7 +25,7 @@ use super::{Engine, Refusal, Reservation, ReserveError, TermsError};
 use crate::ledger::{
     Accounts, Carried, Counted, Draft, Key, OverLimit, Tallies, Ticket, UNLIMITED, Uncounted,
 };
-use crate::placement::{Free, Resources};
+use crate::placement::{DeviceNeed, Free, Resources};
 use crate::registry::{Facts, MAX_NAME_LEN, Name, WorkerRef};
 use crate::slots::{Change, Columns, Fence, Refused, Slot};
 use crate::sync::{Chunked, Stop, lock, stop};
@@ -43,6 +44,10 @@ pub struct Terms<'a> {
     pub preemptable: bool,
     /// Whose quota it is charged to. None: nobody's.
     pub account: Option<Account>,
+    /// Devices that it asks for: parts of a GPU, or GPUs of which it is told which they are
+    /// ([`Engine::granted`]). Then `need` asks for no number of GPUs, and workers without
+    /// [devices](crate::WorkerSpec::devices) are out of the question.
+    pub devices: Option<DeviceNeed>,
     /// Groups that it is a member of, and how many of each may be in one place, this one included. At
     /// most [`MAX_LIMITS`]. Where it cannot be counted without going over, it is not placed.
     pub limits: &'a [Limit],
@@ -51,7 +56,14 @@ pub struct Terms<'a> {
 impl<'a> Terms<'a> {
     /// No terms.
     pub const fn new() -> Self {
-        Terms { hold_until: None, priority: 0, preemptable: false, account: None, limits: &[] }
+        Terms {
+            hold_until: None,
+            priority: 0,
+            preemptable: false,
+            account: None,
+            devices: None,
+            limits: &[],
+        }
     }
 
     /// Provisional until this time of the host's clock.
@@ -75,6 +87,12 @@ impl<'a> Terms<'a> {
     /// Charged to this account.
     pub const fn account(mut self, account: Account) -> Self {
         self.account = Some(account);
+        self
+    }
+
+    /// Asks for devices.
+    pub const fn devices(mut self, need: DeviceNeed) -> Self {
+        self.devices = Some(need);
         self
     }
 
@@ -346,7 +364,8 @@ impl Engine {
     #[cold]
     pub(super) fn settle(&self, ticket: Ticket, amount: &Resources) {
         stop(Stop::Settling);
-        self.credit_some(ticket, amount);
+        let devices = self.ledger.granted(ticket).map_or(0, |granted| granted.count());
+        self.credit_some(ticket, &Resources { gpus: amount.gpus + devices, ..*amount });
         let (_, counted) = self.ledger.carried(ticket);
         counted.for_each(|counted| self.ranks.tallies.give(counted));
     }
@@ -424,13 +443,14 @@ impl Engine {
         checked: &Checked,
         terms: &Terms<'_>,
     ) -> Result<Reservation, ReserveError> {
-        let need = checked.query.need;
+        let query = &checked.query;
         let draft = self.on_terms(draft, terms);
-        self.charge(terms, &need)?;
-        let planned = Limited::of(self, terms.limits, &Nothing);
+        self.charge(terms, &query.charge())?;
+        let shared = &self.registry.shared;
+        let devices = WithDevices { shared, need: query.devices, beside: &Nothing };
+        let planned = Limited::of(self, terms.limits, &devices);
         let placed = self.walk(local, checked, &planned, |candidate| {
-            let fence = Fence::Epoch(candidate.stamp.epoch);
-            let change = Change::take(fence, need, checked.query.ahead);
+            let change = query.change(Fence::Epoch(candidate.stamp.epoch));
             let worker = candidate.worker();
             match self.take_on_terms(local, (draft, terms), worker, &change, Some(candidate.word)) {
                 Ok(reservation) => Some(Ok(reservation)),
@@ -441,7 +461,7 @@ impl Engine {
         });
         let placed = placed.map_err(ReserveError::from).and_then(|placed| placed);
         if placed.is_err() {
-            self.credit(terms, &need);
+            self.credit(terms, &query.charge());
         }
         placed
     }
@@ -456,7 +476,7 @@ impl Engine {
         take: impl FnOnce(Draft) -> Result<Reservation, ReserveError>,
     ) -> Result<Reservation, ReserveError> {
         let draft = self.ledger.load(draft, &Carried { claim, ..terms.carried() });
-        self.charge(terms, &query.need)?;
+        self.charge(terms, &query.charge())?;
         let counted = self.count_at(terms.limits, worker).map_err(|error| {
             self.uncounted(error).unwrap_or_else(|| Refusal::of_one_at_its_limit().into())
         });
@@ -468,7 +488,7 @@ impl Engine {
             take(draft).inspect_err(|_| self.uncount(&counted))
         });
         if placed.is_err() {
-            self.credit(terms, &query.need);
+            self.credit(terms, &query.charge());
         }
         placed
     }
@@ -641,5 +661,13 @@ impl<P: Planned> Planned for Limited<'_, P> {
 
     fn columns(&self, need: &Resources) -> Columns {
         self.beside.columns(need)
+    }
+
+    fn could_hold(&self, slot: u32, capacity: &Resources, need: &Resources) -> bool {
+        self.beside.could_hold(slot, capacity, need)
+    }
+
+    fn is_more_than_amounts(&self) -> bool {
+        self.beside.is_more_than_amounts()
     }
 }

@@ -96,7 +96,7 @@ impl Engine {
         let mut ticked = Ticked::default();
         self.ledger.expire(&mut agendas.reservations, now, |ticket, holding, id| {
             let (worker, amount) = (worker_of(&holding), holding.amount);
-            self.give(local, worker, &amount, 1);
+            self.give_held(local, ticket, &holding);
             self.end(local, ticket, &holding);
             local.counters.expired.add(1);
             ticked.expired.push(Expired { id: id.into(), ticket, worker, amount });

@@ -68,7 +68,10 @@ impl Engine {
     #[inline(never)]
     pub(super) fn note_unmet(&self, id: &[u8], checked: &Checked, error: &ReserveError) {
         let ReserveError::Refused(_) = error else { return };
-        let Query { need, ahead, .. } = checked.query;
+        let Query { need, ahead, devices, .. } = checked.query;
+        if devices.is_some() {
+            return;
+        }
         let want = Want { need, selector: checked.selector.0, ahead };
         self.unmet.note(id, checked.id_hash, &want, self.now());
     }
@@ -80,7 +83,7 @@ impl Engine {
     /// started again.
     ///
     /// Requests that were refused as busy or never are noted, those of a refused all-or-nothing batch
-    /// all together; not those that name their worker, and no dry runs. The same id refused again is
+    /// all together; not those that name their worker or ask for devices, and no dry runs. The same id refused again is
     /// the same request; anonymous ones are one each time. Of each the last refusal counts. At most
     /// [`Config::max_unmet`](crate::Config::max_unmet) are kept: the oldest make room. One that is
     /// found held is forgotten, as if by [`Engine::forget_unmet`].
@@ -173,7 +176,13 @@ impl Engine {
             of.need.memory += want.need.memory;
             of.need.gpus += want.need.gpus;
             // All from one place: as densely as first fit packs.
-            let query = Query { policy: Policy::Affinity, need: want.need, hash: 0, ahead: true };
+            let query = Query {
+                policy: Policy::Affinity,
+                need: want.need,
+                hash: 0,
+                ahead: true,
+                devices: None,
+            };
             let checked = Checked { selector: Selector(want.selector), id_hash: 0, query };
             let found = if refused.contains(&(want.selector, want.need)) {
                 None

@@ -129,8 +129,8 @@ impl Engine {
         if self.config.count_reasons {
             return count(shared, tiers, &checked.query, planned);
         }
-        if planned.changes_workers() {
-            // What is kept is of the workers that there are.
+        if planned.changes_workers() || planned.is_more_than_amounts() {
+            // What is kept is the capacities of the workers that there are.
             return count(shared, tiers, &checked.query, planned).without_counts();
         }
         // Read first: what is kept is at least as new.
@@ -154,10 +154,11 @@ fn count<P: Planned>(shared: &Shared, tiers: &[Tier], query: &Query, planned: &P
                     return;
                 }
                 // Of a moving worker, either place says that it could hold the request.
-                tally.could |= query.need.fits_in(&slot.capacity());
+                let (capacity, need) = (slot.capacity(), &query.need);
+                tally.could |= planned.could_hold(occupant.slot, &capacity, need);
                 if stamp.epoch == occupant.epoch {
                     let (free, barred) = (planned.free(&candidate, slot), planned.bars(&candidate));
-                    tally.add_in(word.state(), &free, &slot.capacity(), query, barred);
+                    tally.add_in(word.state(), &free, &capacity, query, barred);
                 }
             }
         });
@@ -188,12 +189,12 @@ impl Refusal {
 
     /// A named worker that suits the request and did not take it.
     pub(super) fn of_one(
-        free: &Free,
+        (free, could): (&Free, bool),
         capacity: &Resources,
         need: &Resources,
         refused: Refused<Wide>,
     ) -> Refusal {
-        let mut tally = Tally { could: need.fits_in(capacity), ..Tally::default() };
+        let mut tally = Tally { could, ..Tally::default() };
         tally.add(free, capacity, need, refused != Refused::State, false);
         Refusal { outlook: Outlook::Unknown, ..tally.refusal() }
     }

@@ -27,7 +27,7 @@ pub struct Snapshot {
     pub version: u64,
     /// The worker's state.
     pub state: State,
-    /// What is free; negative where over-committed.
+    /// What is free; negative where over-committed. Of devices, those that are free as a whole.
     pub free: Free,
 }
 
@@ -144,7 +144,7 @@ impl Engine {
         (current && word.state() != State::Removed).then(|| Snapshot {
             version: word.version(),
             state: word.state(),
-            free: word.free(),
+            free: word.shown_free(),
         })
     }
 

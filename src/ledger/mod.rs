@@ -79,7 +79,7 @@ const _: () = assert!(Ticket::MAX_RECORDS <= RIDES as usize);
 
 impl Draft {
     #[inline]
-    fn index(self) -> u32 {
+    pub(crate) fn index(self) -> u32 {
         self.number & (RIDES - 1)
     }
 

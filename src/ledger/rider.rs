@@ -10,6 +10,7 @@
 use super::account::Account;
 use super::agenda::Note;
 use super::tally::Counted;
+use crate::placement::Granted;
 use crate::sync::{AtomicU64, Ordering, fence};
 
 /// Most limits that one reservation is counted under.
@@ -40,6 +41,8 @@ pub(crate) struct Rider {
     account: AtomicU64,
     /// The generation that has been told to leave.
     displaced: AtomicU64,
+    /// The devices that it holds; see [`Granted`]. 0: none.
+    granted: AtomicU64,
     /// Numbers of tallies plus one.
     counted: [AtomicU64; MAX_LIMITS],
     pub(crate) note: Note,
@@ -56,7 +59,17 @@ impl Rider {
         self.deadline.store(carried.deadline.unwrap_or(0), Ordering::Relaxed);
         self.standing.store(carried.priority as u32 as u64 | flags, Ordering::Relaxed);
         self.account.store(carried.account.map_or(0, |n| n as u64 + 1), Ordering::Relaxed);
+        self.grant(None);
         self.count(&[]);
+    }
+
+    /// The devices that it holds.
+    pub(crate) fn grant(&self, granted: Option<Granted>) {
+        self.granted.store(granted.map_or(0, Granted::to_bits), Ordering::Relaxed);
+    }
+
+    pub(crate) fn granted(&self) -> Option<Granted> {
+        Granted::from_bits(self.granted.load(Ordering::Relaxed))
     }
 
     pub(crate) fn read(&self) -> Carried {

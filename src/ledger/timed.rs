@@ -12,6 +12,7 @@ use super::record::Record;
 use super::rider::Rider;
 use super::tally::Counted;
 use super::{Carried, Draft, Header, Holding, Ledger, NotLive, Phase, Ticket};
+use crate::placement::Granted;
 use crate::sync::{Bug, Stop, bug, stop};
 
 impl Ledger {
@@ -30,6 +31,22 @@ impl Ledger {
     /// Writes down where a draft is counted. Before its slot's swap.
     pub(crate) fn set_counted(&self, draft: Draft, counted: &[Counted]) {
         self.rider(draft.index()).count(counted);
+    }
+
+    /// Writes down the devices that a draft has taken, before it is published; or those of a
+    /// reservation that the caller has pledged.
+    pub(crate) fn grant(&self, index: u32, granted: Granted) {
+        self.rider(index).grant(Some(granted));
+    }
+
+    /// The devices that a reservation holds, which carries something. By who owns its record.
+    pub(crate) fn granted(&self, ticket: Ticket) -> Option<Granted> {
+        self.riders.get(ticket.index() as usize)?.granted()
+    }
+
+    /// The same, if it is still held. By who only looks.
+    pub(crate) fn look_granted(&self, ticket: Ticket) -> Option<Option<Granted>> {
+        self.look_rider(ticket, Rider::granted)
     }
 
     /// The same of a reservation that its caller has pledged.

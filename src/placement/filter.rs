@@ -15,6 +15,8 @@ pub struct Traits<S> {
     pub labels: Vec<(S, S)>,
     /// Whether it has GPUs.
     pub gpus: bool,
+    /// Whether these are told apart as devices.
+    pub devices: bool,
     /// Their type.
     pub gpu_type: Option<S>,
     /// The host's own order, before priority.
@@ -40,6 +42,8 @@ pub struct Wanted<S> {
     pub labels: Vec<(S, Vec<S>)>,
     /// It needs GPUs.
     pub gpus: bool,
+    /// It asks for GPUs as devices, not by number.
+    pub devices: bool,
     /// The types that will do, best first; empty: any.
     pub gpu_types: Vec<S>,
     /// Preemptable workers will do.
@@ -62,6 +66,9 @@ pub enum Mismatch {
     Labels,
     /// GPUs on one side only.
     GpuSeparation,
+    /// Its GPUs are told apart as devices, and the request asks for a number of them; or the other
+    /// way round.
+    Devices,
     /// Its GPUs are of another type.
     GpuType,
     /// It is preemptable and the request does not accept that.
@@ -108,6 +115,9 @@ impl<S: PartialEq> Wanted<S> {
         if self.gpus != worker.gpus && (self.gpus || self.gpu_separation) {
             return Err(Mismatch::GpuSeparation);
         }
+        if self.gpus && self.devices != worker.devices {
+            return Err(Mismatch::Devices);
+        }
         let gpu_type = match self.gpus && !self.gpu_types.is_empty() {
             true => place(&self.gpu_types, &worker.gpu_type).ok_or(Mismatch::GpuType)?,
             false => 0,
@@ -122,12 +132,13 @@ impl<S: PartialEq> Wanted<S> {
 
 impl Mismatch {
     /// Every rule, in the order in which they are asked.
-    pub const ALL: [Mismatch; 7] = [
+    pub const ALL: [Mismatch; 8] = [
         Mismatch::Machine,
         Mismatch::Tenant,
         Mismatch::Pool,
         Mismatch::Labels,
         Mismatch::GpuSeparation,
+        Mismatch::Devices,
         Mismatch::GpuType,
         Mismatch::Preemptable,
     ];
@@ -141,6 +152,9 @@ impl fmt::Display for Mismatch {
             Mismatch::Pool => "in another pool, or only for requests that name its own",
             Mismatch::Labels => "with other labels",
             Mismatch::GpuSeparation => "with GPUs where none are asked for, or the other way round",
+            Mismatch::Devices => {
+                "with GPUs as devices where a number is asked for, or the other way round"
+            }
             Mismatch::GpuType => "with GPUs of another type",
             Mismatch::Preemptable => "preemptable, which the request does not accept",
         })

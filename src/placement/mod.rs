@@ -3,6 +3,7 @@
 //! obviously right twin in [`naive`] or in the model test. In [`gpu`], what is learned and kept
 //! grows up to its bounds, and allocates while it does.
 
+mod devices;
 mod filter;
 pub mod gpu;
 mod miss;
@@ -14,6 +15,8 @@ mod resources;
 mod score;
 mod victims;
 
+pub(crate) use devices::{Device, Devices};
+pub use devices::{DeviceError, DeviceNeed, Granted, Island, MAX_ISLAND};
 pub use filter::{Mismatch, Rank, Traits, Wanted};
 pub use miss::{Room, missing, share_of};
 pub use pack::{Packing, least_workers, pack};

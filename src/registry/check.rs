@@ -4,7 +4,8 @@ use super::{
     Constraints, MAX_LIST_LEN, MAX_NAME_LEN, Name, SelectorError, WorkerError, WorkerSpec,
 };
 use crate::ledger::MAX_ID_LEN;
-use crate::placement::{Dimension, Resources};
+use crate::placement::gpu::MAX_DEVICES;
+use crate::placement::{Dimension, MAX_ISLAND, Resources};
 
 /// The id alone.
 pub(super) fn id(id: &[u8]) -> Result<(), WorkerError> {
@@ -47,6 +48,35 @@ pub(super) fn attributes(spec: &WorkerSpec) -> Result<(), WorkerError> {
     }
     if spec.total.get(Dimension::Gpus) == 0 && !spec.gpu_type.is_empty() {
         return Err(WorkerError::GpuTypeWithoutGpu);
+    }
+    devices(spec)
+}
+
+fn devices(spec: &WorkerSpec) -> Result<(), WorkerError> {
+    let devices = &spec.devices;
+    if devices.len() > MAX_DEVICES {
+        return Err(WorkerError::TooManyDevices { given: devices.len() });
+    }
+    for (index, device) in devices.iter().enumerate() {
+        let length = device.id.len();
+        if length == 0 || length > MAX_NAME_LEN {
+            return Err(WorkerError::NameLength { field: "device id", length });
+        }
+        if devices[..index].iter().any(|other| other.id == device.id) {
+            return Err(WorkerError::DuplicateDevice { index });
+        }
+        let (given, limit) = (device.memory, Resources::MAX.memory);
+        if given > limit {
+            let dimension = Dimension::Memory;
+            return Err(WorkerError::TooLarge { dimension, given, limit });
+        }
+        if device.island > MAX_ISLAND {
+            return Err(WorkerError::Island { given: device.island });
+        }
+    }
+    let gpus = spec.total.gpus;
+    if !devices.is_empty() && (gpus != devices.len() as u64 || spec.set_aside.gpus > 0) {
+        return Err(WorkerError::GpusBesideDevices);
     }
     Ok(())
 }

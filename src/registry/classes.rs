@@ -213,6 +213,7 @@ mod tests {
             pool: None,
             labels: Vec::new(),
             gpus: false,
+            devices: false,
             gpu_type: None,
             tier: 0,
             priority: 0,

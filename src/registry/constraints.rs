@@ -17,6 +17,8 @@ pub struct Constraints {
     pub(crate) labels: Vec<(Name, Vec<Name>)>,
     pub(crate) gpu_types: Vec<Name>,
     pub(crate) accept_preemptable: bool,
+    /// GPUs as devices, not by number: the engine's own, for requests that ask for devices.
+    pub(crate) devices: bool,
 }
 
 impl Constraints {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::classes::Seat;
 use super::growing::Growing;
 use super::views::Facts;
-use crate::placement::Resources;
+use crate::placement::{Devices, Resources};
 use crate::slots::{Occupant, State};
 
 /// A registered worker. There may be millions: its id is on its plate alone, what it shares with
@@ -64,7 +64,7 @@ impl Entry {
     }
 
     pub(super) fn capacity(&self) -> Resources {
-        less(self.total(), self.set_aside())
+        capacity(self.total(), self.set_aside(), self.facts.traits.devices)
     }
 
     pub(super) fn occupant(&self, slot: u32) -> Occupant {
@@ -72,11 +72,13 @@ impl Entry {
     }
 }
 
-pub(super) fn less(total: Resources, aside: Resources) -> Resources {
+/// What a slot can hold; where GPUs are devices, their digest when all are free.
+pub(super) fn capacity(total: Resources, aside: Resources, devices: bool) -> Resources {
+    let gpus = total.gpus - aside.gpus;
     Resources {
         cpu: total.cpu - aside.cpu,
         memory: total.memory - aside.memory,
-        gpus: total.gpus - aside.gpus,
+        gpus: if devices { Devices::digest_of(gpus) } else { gpus },
     }
 }
 

@@ -8,6 +8,7 @@
 mod check;
 mod classes;
 mod constraints;
+mod devices;
 mod entries;
 mod gather;
 mod growing;
@@ -28,14 +29,16 @@ pub use constraints::{Constraints, Selector, SelectorError};
 pub use name::Name;
 pub(crate) use supposed::Supposed;
 pub(crate) use views::{Directory, Facts, NOWHERE, Tier, View};
-pub use worker::{WorkerError, WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate};
+pub use worker::{
+    DeviceInfo, DeviceSpec, WorkerError, WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate,
+};
 pub(crate) use writer::Signal;
 use writer::Writer;
 
 use crate::ledger::{Agenda, Armed, Header, IdIndex, Lease, LeaseOver, Plate};
 use crate::placement::Resources;
 use crate::slots::{Blocks, Count, Stamp, State, Table, Wide, Word};
-use crate::sync::{Chunked, lock};
+use crate::sync::{AtomicU32, Chunked, Ordering, lock};
 
 /// Longest name of a pool, label, tenant, machine or GPU type, in bytes.
 pub const MAX_NAME_LEN: usize = 255;
@@ -75,6 +78,10 @@ pub(crate) struct Shared {
     /// By slot; what was there last where nobody is.
     facts: Chunked<ArcSwapOption<Facts>, 512>,
     plates: Chunked<Plate, 512>,
+    pools: devices::Pools,
+    /// By selector: the one that sees devices where it sees numbers of GPUs, plus one; 0 until one
+    /// has been asked for.
+    twins: Chunked<AtomicU32, 64>,
     ids: IdIndex,
     /// Only where a worker has ever had one.
     leases: Chunked<Lease, 512>,
@@ -167,6 +174,8 @@ impl Registry {
                 shown: Count::default(),
                 facts: Chunked::new(limits.workers),
                 plates: Chunked::new(limits.workers),
+                pools: Chunked::new(limits.workers),
+                twins: Chunked::new(limits.selectors),
                 ids: IdIndex::new(limits.workers),
                 leases: Chunked::new(limits.workers),
                 armed: Armed::default(),
@@ -282,6 +291,24 @@ impl Registry {
 
     pub(crate) fn select(&self, constraints: &Constraints) -> Result<Selector, SelectorError> {
         self.write(|writer, _| writer.select(constraints))
+    }
+
+    /// The selector that sees devices where this one sees numbers of GPUs. Takes the lock the first
+    /// time.
+    pub(crate) fn for_devices(&self, selector: Selector) -> Result<Selector, SelectorError> {
+        let twin = self.shared.twins.get_or_grow(selector.0 as usize);
+        if let Some(known) = twin.load(Ordering::Relaxed).checked_sub(1) {
+            return Ok(Selector(known));
+        }
+        let found = self.write(|writer, _| {
+            let selected = &writer.selected[selector.0 as usize];
+            let mut constraints = Constraints::clone(&selected.constraints);
+            constraints.devices = true;
+            writer.select(&constraints)
+        })?;
+        // Whoever reads it finds the view in the directory that has been shown, or looks again.
+        twin.store(found.0 + 1, Ordering::Relaxed);
+        Ok(found)
     }
 
     pub(crate) fn info(&self, worker: WorkerRef) -> Option<WorkerInfo> {

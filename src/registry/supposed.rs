@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::classes::ClassTraits;
-use super::entries::less;
+use super::entries::capacity;
 use super::views::Facts;
 use super::{Name, WorkerError, WorkerSpec, check};
 use crate::placement::Resources;
@@ -36,7 +36,7 @@ impl Supposed {
                 own_labels: Box::default(),
                 machine: spec.machine.clone(),
             },
-            capacity: less(spec.total, spec.set_aside),
+            capacity: capacity(spec.total, spec.set_aside, !spec.devices.is_empty()),
             state: state(spec),
         })
     }
@@ -50,6 +50,7 @@ pub(super) fn traits(spec: &WorkerSpec, labels: Vec<(Name, Name)>) -> ClassTrait
         pool: name(&spec.pool),
         labels,
         gpus: spec.total.gpus > 0,
+        devices: !spec.devices.is_empty(),
         gpu_type: name(&spec.gpu_type),
         tier: spec.tier,
         priority: spec.priority,

@@ -225,6 +225,7 @@ impl Selected {
             pools: c.pools.clone(),
             labels: c.labels.clone(),
             gpus,
+            devices: c.devices,
             gpu_types: c.gpu_types.clone(),
             accept_preemptable: c.accept_preemptable,
             gpu_separation,

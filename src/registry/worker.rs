@@ -41,6 +41,50 @@ pub struct WorkerSpec {
     pub(crate) pending: bool,
     pub(crate) generation: u64,
     pub(crate) lease: Option<u64>,
+    pub(crate) devices: Vec<DeviceSpec>,
+}
+
+/// A GPU that can be shared, as the host registers it with its worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceSpec {
+    /// The host's name of it, one of a kind among the worker's: 1 to
+    /// [`MAX_NAME_LEN`](crate::MAX_NAME_LEN) bytes.
+    pub id: Name,
+    /// Its memory in MiB; 0 where the host does not count it.
+    pub memory: u64,
+    /// Devices with the same number are near to one another: on one NUMA node, or joined by
+    /// NVLink. 0 to [`MAX_ISLAND`](crate::MAX_ISLAND).
+    pub island: u8,
+}
+
+impl DeviceSpec {
+    /// A device without memory that counts, on island 0.
+    pub fn new(id: impl Into<Name>) -> DeviceSpec {
+        DeviceSpec { id: id.into(), memory: 0, island: 0 }
+    }
+
+    /// With so much memory, in MiB.
+    pub fn memory(mut self, memory: u64) -> DeviceSpec {
+        self.memory = memory;
+        self
+    }
+
+    /// On this island.
+    pub fn island(mut self, island: u8) -> DeviceSpec {
+        self.island = island;
+        self
+    }
+}
+
+/// A device as it is at one version of its worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// What the host said of it.
+    pub spec: DeviceSpec,
+    /// Thousandths that are free.
+    pub free_milli: u16,
+    /// Memory that is free, in MiB.
+    pub free_memory: u64,
 }
 
 impl WorkerSpec {
@@ -63,7 +107,18 @@ impl WorkerSpec {
             pending: false,
             generation: 0,
             lease: None,
+            devices: Vec::new(),
         }
+    }
+
+    /// Its GPUs one by one, so that requests can ask for parts of one ([`DeviceNeed`](crate::DeviceNeed)) and are told
+    /// which they got: at most [`MAX_DEVICES`](crate::MAX_DEVICES). They are the worker's GPUs, whatever number
+    /// its total names, and stay as they are while it is registered. Requests for a number of GPUs
+    /// are not placed on such a worker; requests for devices are placed on no other.
+    pub fn devices(mut self, devices: impl IntoIterator<Item = DeviceSpec>) -> Self {
+        self.devices = devices.into_iter().collect();
+        self.total.gpus = self.devices.len() as u64;
+        self
     }
 
     /// Part of the worker that the host keeps for itself (rented out, kept for the system); at
@@ -293,6 +348,9 @@ pub struct WorkerInfo {
     pub generation: u64,
     /// When it ends unless it is heard of before; none: it stays until it is removed.
     pub lease: Option<u64>,
+    /// Its devices, if it was registered with any; [`Free::gpus`] counts those that are free as a
+    /// whole.
+    pub devices: Vec<DeviceInfo>,
 }
 
 impl WorkerInfo {
@@ -370,6 +428,24 @@ pub enum WorkerError {
     },
     /// A worker cannot be handed off to itself.
     HandOffToItself,
+    /// More devices than a worker can have.
+    TooManyDevices {
+        /// How many.
+        given: usize,
+    },
+    /// Two devices of the worker have the same id.
+    DuplicateDevice {
+        /// The place of the second one.
+        index: usize,
+    },
+    /// The device's island is over [`MAX_ISLAND`](crate::MAX_ISLAND).
+    Island {
+        /// The island.
+        given: u8,
+    },
+    /// The worker has devices, and its total or its external hold says otherwise of its GPUs: the
+    /// total has as many GPUs as there are devices, none of them set aside.
+    GpusBesideDevices,
     /// The table is full. Raise [`Config::max_workers`](crate::Config::max_workers).
     TableFull {
         /// The limit that was reached.
@@ -409,6 +485,18 @@ impl fmt::Display for WorkerError {
                 write!(f, "only a pending worker can be handed off; it is {state}")
             }
             WorkerError::HandOffToItself => f.write_str("a worker cannot be handed off to itself"),
+            WorkerError::TooManyDevices { given } => {
+                write!(f, "{given} devices; a worker has at most {}", crate::MAX_DEVICES)
+            }
+            WorkerError::DuplicateDevice { index } => {
+                write!(f, "device {index} of the worker has the id of one before it")
+            }
+            WorkerError::Island { given } => {
+                write!(f, "island {given}; the highest is {}", crate::MAX_ISLAND)
+            }
+            WorkerError::GpusBesideDevices => f.write_str(
+                "the worker's GPUs are its devices: no other number, and none set aside",
+            ),
             WorkerError::TableFull { limit } => {
                 write!(f, "all {limit} worker slots are taken: raise Config::max_workers")
             }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::classes::{BlockChange, ClassTraits, Classes, Seat};
-use super::entries::{Entries, Entry, less};
+use super::entries::{Entries, Entry, capacity};
 use super::labels::Labels;
 use super::slot_set::SlotSet;
 use super::views::{Directory, Facts, Selected, Source, rank};
@@ -52,6 +52,7 @@ pub(super) struct Writer {
     pub(super) limits: Limits,
     /// Rollout generations, but for 0.
     pub(super) generations: BTreeMap<u32, u64>,
+    pub(super) devices: super::devices::Specs,
 }
 
 impl Writer {
@@ -71,6 +72,7 @@ impl Writer {
             unseen: false,
             limits,
             generations: BTreeMap::new(),
+            devices: BTreeMap::new(),
         }
     }
 
@@ -118,9 +120,10 @@ impl Writer {
             self.generations.insert(slot, spec.generation);
         }
         let lease = spec.lease;
-        let capacity = less(spec.total, spec.set_aside);
+        let capacity = capacity(spec.total, spec.set_aside, !spec.devices.is_empty());
         let state = supposed::state(&spec);
-        let stamp = shared.table.open(slot).register(capacity, state);
+        let devices = self.enter_devices(shared, slot, &spec.devices);
+        let stamp = shared.table.open(slot).register_with(capacity, state, devices);
         let pending = spec.pending;
         let attributes = self.note(shared, slot, spec);
         let seat = self.sit(shared, slot, attributes.traits, stamp.epoch);
@@ -228,7 +231,8 @@ impl Writer {
 
     /// The same by slot; returns the id.
     pub(super) fn remove_slot(&mut self, shared: &Shared, slot: u32) -> Name {
-        shared.table.open(slot).remove();
+        let word = shared.table.open(slot).remove();
+        self.leave_devices(shared, slot, word);
         self.generations.remove(&slot);
         let plate = shared.plates.get_or_grow(slot as usize);
         let generation = plate.header().generation();
@@ -519,6 +523,7 @@ impl Writer {
             pending: !entry.ready,
             generation: self.generation(slot),
             lease: None,
+            devices: self.devices_of(slot),
         }
     }
 
@@ -531,9 +536,10 @@ impl Writer {
     }
 
     /// The worker as it was at this word: what a change returns is what it made, whatever others
-    /// have done since.
+    /// have done since. One with devices, as it is by now.
     fn info_at(&self, shared: &Shared, slot: u32, word: Word<Wide>) -> WorkerInfo {
         let spec = self.spec(shared, slot);
+        let (word, devices) = self.devices_at(shared, slot, word);
         let incarnation = self.entries[slot].facts.stamp.incarnation;
         let worker = WorkerRef { index: slot, incarnation };
         WorkerInfo {
@@ -543,7 +549,7 @@ impl Writer {
             state: word.state(),
             total: spec.total,
             set_aside: spec.set_aside,
-            free: word.free(),
+            free: word.shown_free(),
             gpu_type: spec.gpu_type,
             pool: spec.pool,
             priority: spec.priority,
@@ -555,6 +561,7 @@ impl Writer {
             preemptable: spec.preemptable,
             generation: spec.generation,
             lease: shared.lease(worker),
+            devices,
         }
     }
 

@@ -2,6 +2,7 @@
 //! at which probes meet them.
 
 mod blocks;
+mod devices;
 mod hints;
 mod ring;
 mod slot;
@@ -10,9 +11,10 @@ mod wide;
 mod word;
 
 pub(crate) use blocks::{BLOCK, BlockRef, Blocks, Count, Occupant, Place};
+pub(crate) use devices::Pool;
 pub(crate) use hints::Columns;
 pub(crate) use ring::{Find, Ring};
-pub(crate) use slot::{Change, Fence, Refused, Slot, Stamp};
+pub(crate) use slot::{Change, Changed, Fence, Refused, Slot, Stamp};
 pub use state::State;
 pub(crate) use wide::supported;
 #[cfg(all(slotwise_loom, test))]

@@ -12,7 +12,7 @@
 //!    that leaves room.
 //!
 //! # ABA
-//! The version rises with each change and has 64 bits, so that a word never comes back. The
+//! The version rises with each change and has 58 bits, so that a word never comes back. The
 //! incarnation and the epoch have 32 bits each; a slot that has used either up is not used again
 //! ([`Stamp::spent`]).
 //!
@@ -23,12 +23,12 @@
 //! [`Slot::give`].
 
 use super::{Layout, State, Wide, Word, WordCell};
-use crate::placement::{Dimension, Free, Resources};
+use crate::placement::{DeviceNeed, Dimension, Free, Resources};
 use crate::sync::{AtomicU64, Bug, Ordering, Stop, bug, stop, store_load_fence_after_swap};
 
 /// Swaps that one operation tries on one slot before it says that it is contended. Each failure
 /// is another thread's success, so that this bounds one caller's wait, not the engine's progress.
-const MAX_RETRIES: u32 = 10_000;
+pub(super) const MAX_RETRIES: u32 = 10_000;
 
 /// Which registration of a slot, and which of its classes, a slot stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,13 +86,29 @@ pub(crate) struct Change {
     pub(crate) ahead: bool,
     /// The version that the caller insists on.
     pub(crate) expected: Option<u64>,
+    /// Devices that are taken with it, by [`Slot::change_with_devices`] alone; and whether parts go to
+    /// the emptiest.
+    pub(crate) devices: Option<(DeviceNeed, bool)>,
 }
 
 impl Change {
     /// One reservation that takes.
     #[inline]
     pub(crate) fn take(fence: Fence, take: Resources, ahead: bool) -> Change {
-        Change { fence, give: Resources::ZERO, take, count: 1, ahead, expected: None }
+        Change {
+            fence,
+            give: Resources::ZERO,
+            take,
+            count: 1,
+            ahead,
+            expected: None,
+            devices: None,
+        }
+    }
+
+    #[inline]
+    fn counts_gpus(&self) -> bool {
+        self.give.gpus | self.take.gpus != 0
     }
 }
 
@@ -223,11 +239,10 @@ impl<L: Layout> Slot<L> {
         retries: &mut u64,
     ) -> Result<Changed<L>, Refused<L>> {
         for _ in 0..MAX_RETRIES {
-            if !change.fence.holds(self.stamp()) || word.state() == State::Removed {
-                return Err(Refused::Stale);
-            }
-            if change.expected.is_some_and(|expected| expected != word.version()) {
-                return Err(Refused::Version(word));
+            self.check(word, change)?;
+            if change.counts_gpus() && word.page() != 0 {
+                // Its GPUs are devices, which are asked for as such.
+                return Err(Refused::Short);
             }
             if !change.take.is_zero() {
                 if !word.state().takes(change.ahead) && !bug(Bug::TakeIgnoresState) {
@@ -251,6 +266,19 @@ impl<L: Layout> Slot<L> {
             *retries += 1;
         }
         Err(Refused::Contended)
+    }
+
+    /// Whether the slot stands for what the change is meant for, at the version that it insists on.
+    /// Reads the stamp, after the word.
+    #[inline(always)]
+    pub(super) fn check(&self, word: Word<L>, change: &Change) -> Result<(), Refused<L>> {
+        if !change.fence.holds(self.stamp()) || word.state() == State::Removed {
+            return Err(Refused::Stale);
+        }
+        if change.expected.is_some_and(|expected| expected != word.version()) {
+            return Err(Refused::Version(word));
+        }
+        Ok(())
     }
 
     /// One swap, from a word that has been read and found to do: state, room and, read after it, the
@@ -297,7 +325,18 @@ impl<L: Layout> Slot<L> {
     }
 
     /// Puts a new registration on an empty slot. Under the registry's lock.
+    #[cfg(test)]
     pub(crate) fn register(&self, capacity: Resources, state: State) -> Stamp {
+        self.register_with(capacity, state, None)
+    }
+
+    /// The same with the page and the digest of its devices, if it has any.
+    pub(crate) fn register_with(
+        &self,
+        capacity: Resources,
+        state: State,
+        devices: Option<(u32, u64)>,
+    ) -> Stamp {
         let old = self.stamp();
         let stamp = Stamp { incarnation: old.incarnation + 1, epoch: old.epoch + 1 };
         // Release, before the word: a late release that reads the new word sees the new stamp.
@@ -305,13 +344,17 @@ impl<L: Layout> Slot<L> {
         self.set_capacity(capacity);
         // The first registration of a slot is its version 0; a later one is one more change.
         let rise = if old.incarnation == 0 { 0 } else { 1 };
-        self.swap(|word| Word::new(capacity.into(), state, word.version() + rise));
+        self.swap(|word| {
+            let new = Word::new(capacity.into(), state, word.version() + rise);
+            devices.map_or(new, |(page, digest)| new.with_devices(page, digest))
+        });
         stamp
     }
 
-    /// Ends the registration. Under the registry's lock. What was held ends with it.
+    /// Ends the registration, and returns the word that it had. Under the registry's lock. What was
+    /// held ends with it.
     pub(crate) fn remove(&self) -> Word<L> {
-        self.swap(|word| Word::new(Free::default(), State::Removed, word.version() + 1))
+        self.swap(|word| Word::new(Free::default(), State::Removed, word.version() + 1)).before
     }
 
     /// Changes what the slot can hold, its state, or what it stands for, as one change. Under the
@@ -331,17 +374,22 @@ impl<L: Layout> Slot<L> {
         }
         self.swap(|word| {
             let free = word.free().minus(&old).plus(&capacity);
-            Word::new(free, state, word.version() + 1)
+            let new = Word::new(free, state, word.version() + 1);
+            match word.page() {
+                0 => new,
+                page => new.with_devices(page, free.gpus as u64),
+            }
         })
+        .after
     }
 
-    fn swap(&self, new: impl Fn(Word<L>) -> Word<L>) -> Word<L> {
+    fn swap(&self, new: impl Fn(Word<L>) -> Word<L>) -> Changed<L> {
         let mut word = self.word.load();
         loop {
             let next = new(word);
             stop(Stop::Swap);
             match self.word.compare_exchange(word, next) {
-                Ok(()) => return next,
+                Ok(()) => return Changed { before: word, after: next },
                 Err(now) => word = now,
             }
         }

@@ -1,8 +1,8 @@
 //! The slot word: free capacity, lifecycle state and version, changed together or not at all.
 //!
 //! ```text
-//! bit   0        24           52       61      64                  128
-//!       | cpu 24 | memory 28  | gpus 9 | state | version 64        |     128-bit instance
+//! bit   0        24           52       61      64           122    128
+//!       | cpu 24 | memory 28  | gpus 9 | state | version 58 | page |     128-bit instance
 //! ```
 //!
 //! The three amounts are what is *free*, and signed: a host may lower a worker's total under what
@@ -10,6 +10,11 @@
 //! `free + held = total` exact in every state, in one word. A field holds its value plus half its
 //! range, so that a value in range never borrows from its neighbour and taking or giving is one
 //! 64-bit subtraction or addition.
+//!
+//! The page says where the devices of the worker are written down, 0 for a worker whose GPUs are
+//! only counted; of one that has devices, the field of GPUs holds a digest of what they have free
+//! (see [`crate::placement::Devices`]). It is in the same word so that amounts and devices change
+//! as one.
 //!
 //! The version is in the same word so that it rises by exactly one with each change, and because
 //! it never repeats it also settles ABA: a compare-and-swap from a word that was read succeeds
@@ -23,7 +28,7 @@ use core::marker::PhantomData;
 use super::State;
 use super::hints::Sizes;
 use super::wide::WideCell;
-use crate::placement::{Free, Resources};
+use crate::placement::{Devices, Free, Resources};
 #[cfg(test)]
 use crate::sync::{AtomicU64, Ordering};
 
@@ -71,6 +76,8 @@ pub(crate) trait Layout: Sized + Copy + 'static {
     const MEMORY: Field;
     const GPUS: Field;
     const STATE: Field;
+    /// Bits of the version; the page is above them.
+    const VERSION: u32;
     type Cell: WordCell<Self>;
 }
 
@@ -93,6 +100,8 @@ impl Layout for Wide {
     const MEMORY: Field = Self::CPU.then(28);
     const GPUS: Field = Self::MEMORY.then(9);
     const STATE: Field = Self::GPUS.then(3);
+    // At a hundred million changes a second, ninety years.
+    const VERSION: u32 = 58;
     type Cell = WideCell;
 }
 
@@ -104,7 +113,7 @@ const _: () = assert!(Wide::GPUS.bias() > Resources::MAX.gpus);
 // A worker of 4,000 cores, 64 TiB and 255 GPUs registers without rounding.
 const _: () = assert!(Resources::MAX.cpu >= 4_000_000 && Resources::MAX.memory >= 64 << 20);
 
-/// The word that loom checks: the same fields, narrower, and 36 bits of version.
+/// The word that loom checks: the same fields, narrower, 32 bits of version and 4 of the page.
 #[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Narrow;
@@ -115,6 +124,7 @@ impl Layout for Narrow {
     const MEMORY: Field = Self::CPU.then(10);
     const GPUS: Field = Self::MEMORY.then(5);
     const STATE: Field = Self::GPUS.then(3);
+    const VERSION: u32 = 32;
     type Cell = NarrowCell;
 }
 
@@ -127,11 +137,11 @@ impl NarrowCell {
     const LOW: u32 = Narrow::STATE.end();
 
     const fn join(word: Word<Narrow>) -> u64 {
-        word.version << Self::LOW | word.low
+        word.high << Self::LOW | word.low
     }
 
     const fn split(bits: u64) -> Word<Narrow> {
-        Word { low: bits & ((1 << Self::LOW) - 1), version: bits >> Self::LOW, layout: PhantomData }
+        Word { low: bits & ((1 << Self::LOW) - 1), high: bits >> Self::LOW, layout: PhantomData }
     }
 }
 
@@ -188,20 +198,23 @@ impl<L: Layout> Need<L> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word<L> {
     low: u64,
-    version: u64,
+    /// The version, and the page above it.
+    high: u64,
     layout: PhantomData<L>,
 }
 
 impl<L: Layout> Word<L> {
     #[inline(always)]
-    pub(super) const fn from_parts(low: u64, version: u64) -> Self {
-        Word { low, version, layout: PhantomData }
+    pub(super) const fn from_parts(low: u64, high: u64) -> Self {
+        Word { low, high, layout: PhantomData }
     }
 
     #[inline(always)]
     pub(super) const fn parts(self) -> (u64, u64) {
-        (self.low, self.version)
+        (self.low, self.high)
     }
+
+    /// Without devices.
 
     pub(crate) fn new(free: Free, state: State, version: u64) -> Self {
         let biased = |field: Field, value: i64| field.place((value + field.bias() as i64) as u64);
@@ -209,7 +222,28 @@ impl<L: Layout> Word<L> {
             | biased(L::MEMORY, free.memory)
             | biased(L::GPUS, free.gpus)
             | L::STATE.place(state as u64);
-        Word { low, version, layout: PhantomData }
+        Word { low, high: version, layout: PhantomData }
+    }
+
+    /// With the devices on this page, and their digest.
+    pub(crate) fn with_devices(self, page: u32, digest: u64) -> Self {
+        let others = !L::GPUS.place((1 << L::GPUS.bits) - 1);
+        let low = self.low & others | L::GPUS.place(digest + L::GPUS.bias());
+        let high = self.version() | (page as u64) << L::VERSION;
+        Word { low, high, layout: PhantomData }
+    }
+
+    /// Where its devices are written down; 0: it has none, or only a number of GPUs.
+    #[inline]
+    pub(crate) fn page(self) -> u32 {
+        (self.high >> L::VERSION) as u32
+    }
+
+    /// What is free, with the number of devices that are free as a whole where there are devices.
+    pub(crate) fn shown_free(self) -> Free {
+        let free = self.free();
+        let gpus = if self.page() == 0 { free.gpus } else { Devices::whole_of(free.gpus) };
+        Free { gpus, ..free }
     }
 
     #[inline]
@@ -228,7 +262,7 @@ impl<L: Layout> Word<L> {
 
     #[inline]
     pub(crate) fn version(self) -> u64 {
-        self.version
+        self.high & ((1 << L::VERSION) - 1)
     }
 
     /// How much is free for requests, in powers of two; nothing in a state that takes none.
@@ -265,7 +299,7 @@ impl<L: Layout> Word<L> {
     pub(crate) fn minus(self, amount: &Resources, changes: u64) -> Self {
         debug_assert!(self.free().fits(amount));
         let low = self.low - Self::amount(amount);
-        Word { low, version: self.version + changes, layout: PhantomData }
+        Word { low, high: self.high + changes, layout: PhantomData }
     }
 
     /// With `amount` promised to one reservation, also where that leaves less than nothing: others who
@@ -273,7 +307,7 @@ impl<L: Layout> Word<L> {
     #[inline]
     pub(crate) fn promise(self, amount: &Resources) -> Self {
         let low = self.low - Self::amount(amount);
-        Word { low, version: self.version + 1, layout: PhantomData }
+        Word { low, high: self.high + 1, layout: PhantomData }
     }
 
     /// With `need` taken by one reservation, if it fits, as [`Free::fits`] says: all fields at once,
@@ -285,7 +319,7 @@ impl<L: Layout> Word<L> {
     #[inline(always)]
     pub(crate) fn less(self, need: Need<L>) -> Option<Self> {
         let low = self.low.wrapping_sub(need.bits);
-        let word = Word { low, version: self.version.wrapping_add(1), layout: PhantomData };
+        let word = Word { low, high: self.high.wrapping_add(1), layout: PhantomData };
         self.fits(need).then_some(word)
     }
 
@@ -299,7 +333,7 @@ impl<L: Layout> Word<L> {
     #[inline]
     pub(crate) fn plus(self, amount: &Resources, changes: u64) -> Self {
         let low = self.low + Self::amount(amount);
-        Word { low, version: self.version + changes, layout: PhantomData }
+        Word { low, high: self.high + changes, layout: PhantomData }
     }
 }
 
@@ -332,16 +366,21 @@ mod tests {
         fn wide_round_trips(
             f in free(Resources::MAX.cpu, Resources::MAX.memory, Resources::MAX.gpus),
             s in state(),
-            v: u64,
+            v in 0u64..1 << 58,
+            page in 1u32..64,
+            digest in 0u64..256,
         ) {
             prop_assert_eq!(round_trip::<Wide>(f, s, v), (f, s, v));
             let word = Word::<Wide>::new(f, s, v);
             let (low, version) = word.parts();
             prop_assert_eq!(Word::from_parts(low, version), word);
+            let devices = word.with_devices(page, digest);
+            prop_assert_eq!((devices.page(), devices.version(), devices.state()), (page, v, s));
+            prop_assert_eq!(devices.free(), Free { gpus: digest as i64, ..f });
         }
 
         #[test]
-        fn narrow_round_trips(f in free(511, 511, 15), s in state(), v in 0u64..1 << 36) {
+        fn narrow_round_trips(f in free(511, 511, 15), s in state(), v in 0u64..1 << 32) {
             prop_assert_eq!(round_trip::<Narrow>(f, s, v), (f, s, v));
             let word = Word::<Narrow>::new(f, s, v);
             prop_assert_eq!(NarrowCell::split(NarrowCell::join(word)), word);

@@ -1,0 +1,465 @@
+//! The devices of one worker: what each has free, which of them a request gets, and the digest by
+//! which it is seen without a look at each that a request does not fit.
+
+use core::{cmp::Reverse, error::Error, fmt};
+
+use super::gpu::{DeviceSet, MAX_DEVICES, WHOLE};
+use super::{Dimension, Resources};
+
+/// Islands that devices can be in: 0 to 254.
+pub const MAX_ISLAND: u8 = 254;
+
+/// Whether several devices are to be near to one another: on one NUMA node, or joined by NVLink, or
+/// whatever else the host calls an island when it registers a worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Island {
+    /// It does not matter.
+    #[default]
+    Any,
+    /// On as few islands as the worker allows.
+    Prefer,
+    /// On one island, or not on this worker.
+    Insist,
+}
+
+/// What a request asks of a worker's devices: a part of one, or several as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DeviceNeed {
+    /// How many devices, all of them different: 1 to [`MAX_DEVICES`].
+    pub count: u32,
+    /// Thousandths of each: 1 to 1,000; of several devices, 1,000.
+    pub milli: u32,
+    /// Memory of each, in MiB; 0 where the host does not count it.
+    pub memory: u64,
+    /// Of several: how near to one another.
+    pub island: Island,
+}
+
+impl DeviceNeed {
+    /// So many thousandths of one device.
+    pub const fn part(milli: u32) -> DeviceNeed {
+        DeviceNeed { count: 1, milli, memory: 0, island: Island::Any }
+    }
+
+    /// So many devices as a whole.
+    pub const fn whole(count: u32) -> DeviceNeed {
+        DeviceNeed { count, milli: WHOLE as u32, memory: 0, island: Island::Any }
+    }
+
+    /// So much memory of each, in MiB.
+    pub const fn memory(mut self, memory: u64) -> DeviceNeed {
+        self.memory = memory;
+        self
+    }
+
+    /// How near to one another.
+    pub const fn island(mut self, island: Island) -> DeviceNeed {
+        self.island = island;
+        self
+    }
+
+    /// The same, if it can be right.
+    pub(crate) fn check(&self) -> Result<DeviceNeed, DeviceError> {
+        let whole = u32::from(WHOLE);
+        if self.count > MAX_DEVICES as u32 {
+            return Err(DeviceError::TooMany { given: self.count });
+        }
+        if self.milli > whole {
+            return Err(DeviceError::OverWhole { given: self.milli });
+        }
+        if self.count == 0 || self.milli == 0 {
+            return Err(DeviceError::Empty);
+        }
+        if self.count > 1 && self.milli < whole {
+            return Err(DeviceError::SeveralParts { count: self.count });
+        }
+        if self.memory > Resources::MAX.get(Dimension::Memory) {
+            return Err(DeviceError::TooMuchMemory { given: self.memory });
+        }
+        Ok(*self)
+    }
+
+    /// It needs devices on which nobody else is.
+    const fn is_whole(&self) -> bool {
+        self.milli == WHOLE as u32
+    }
+
+    /// The least digest of a worker on which it could fit.
+    pub(crate) fn digest(&self) -> u64 {
+        if self.is_whole() { EIGHTHS * u64::from(self.count) } else { eighths(self.milli) }
+    }
+}
+
+/// What is wrong with what a request asks of devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// More than 1,000 thousandths of a device.
+    OverWhole {
+        /// The thousandths.
+        given: u32,
+    },
+    /// No device, or nothing of one.
+    Empty,
+    /// A part of each of several devices: several are whole or none is.
+    SeveralParts {
+        /// How many devices.
+        count: u32,
+    },
+    /// More devices than any worker has.
+    TooMany {
+        /// How many.
+        given: u32,
+    },
+    /// More memory of a device than there can be.
+    TooMuchMemory {
+        /// The memory in MiB.
+        given: u64,
+    },
+    /// GPUs are asked for by number beside devices.
+    BesideGpus,
+    /// Devices are asked for where one request at a time cannot be had: in a batch that is all or
+    /// nothing, in a preemption, in a dry run, in an explanation.
+    OneAtATime,
+}
+
+impl fmt::Display for DeviceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeviceError::OverWhole { given } => {
+                write!(f, "{given} thousandths of a device; at most {WHOLE} can be asked for")
+            }
+            DeviceError::Empty => f.write_str("no device, or nothing of one, is asked for"),
+            DeviceError::SeveralParts { count } => {
+                write!(f, "parts of {count} devices; of several, each must be whole")
+            }
+            DeviceError::TooMany { given } => {
+                write!(f, "{given} devices; a worker has at most {MAX_DEVICES}")
+            }
+            DeviceError::TooMuchMemory { given } => {
+                write!(f, "{given} MiB of a device; no device has as much")
+            }
+            DeviceError::BesideGpus => {
+                f.write_str("GPUs are asked for by number and as devices; one of the two will do")
+            }
+            DeviceError::OneAtATime => {
+                f.write_str("devices are asked for by single requests and independent batches only")
+            }
+        }
+    }
+}
+
+impl Error for DeviceError {}
+
+/// What a reservation holds of devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// Which devices, by their place in the worker's list.
+    pub devices: DeviceSet,
+    /// Thousandths of each.
+    pub milli: u16,
+    /// Memory of each, in MiB.
+    pub memory: u64,
+}
+
+/// What would be asked for to hold as much elsewhere.
+impl From<Granted> for DeviceNeed {
+    fn from(granted: Granted) -> DeviceNeed {
+        DeviceNeed {
+            count: granted.devices.0.count_ones(),
+            milli: granted.milli.into(),
+            memory: granted.memory,
+            island: Island::Prefer,
+        }
+    }
+}
+
+/// As one number, for a record: 16 bits of devices, 11 of thousandths, 27 of memory. Never 0, since
+/// there is a device.
+impl Granted {
+    pub(crate) fn to_bits(self) -> u64 {
+        u64::from(self.devices.0) | u64::from(self.milli) << 16 | self.memory << 27
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Option<Granted> {
+        let (milli, memory) = ((bits >> 16 & 0x7ff) as u16, bits >> 27);
+        (bits != 0).then_some(Granted { devices: DeviceSet(bits as u16), milli, memory })
+    }
+
+    /// How many devices.
+    pub(crate) fn count(&self) -> u64 {
+        self.devices.0.count_ones().into()
+    }
+}
+
+const _: () = assert!(Resources::MAX.memory < 1 << 27);
+
+/// A digest counts devices that are free as a whole in eighths.
+const EIGHTHS: u64 = 8;
+
+/// Of a part: at least one eighth, so that whatever is free can be seen.
+const fn eighths(milli: u32) -> u64 {
+    match milli as u64 * EIGHTHS / WHOLE as u64 {
+        0 if milli > 0 => 1,
+        eighths => eighths,
+    }
+}
+
+/// What one device has free. As one number: 11 bits of thousandths, 27 of memory, 8 of the island,
+/// and one that says that it is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Device(u64);
+
+impl Device {
+    const MEMORY: u32 = 11;
+    const ISLAND: u32 = 40;
+    const THERE: u64 = 1 << 63;
+
+    pub(crate) fn new(milli: u32, memory: u64, island: u8) -> Device {
+        let there = Self::THERE | u64::from(island) << Self::ISLAND;
+        Device(there | memory << Self::MEMORY | u64::from(milli))
+    }
+
+    pub(crate) const fn from_bits(bits: u64) -> Device {
+        Device(bits)
+    }
+
+    pub(crate) const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn is_there(self) -> bool {
+        self.0 & Self::THERE != 0
+    }
+
+    pub(crate) const fn milli(self) -> u32 {
+        self.0 as u32 & 0x7ff
+    }
+
+    pub(crate) const fn memory(self) -> u64 {
+        self.0 >> Self::MEMORY & 0x7ff_ffff
+    }
+
+    const fn island(self) -> u8 {
+        (self.0 >> Self::ISLAND) as u8
+    }
+
+    const fn fits(self, need: &DeviceNeed) -> bool {
+        self.is_there() && self.milli() >= need.milli && self.memory() >= need.memory
+    }
+}
+
+/// What all devices of a worker have free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Devices(pub(crate) [Device; MAX_DEVICES]);
+
+impl Devices {
+    /// All free, with so much memory and on such an island each.
+    pub(crate) fn all_free(devices: impl Iterator<Item = (u64, u8)>) -> Devices {
+        let mut all = Devices::default();
+        for (device, (memory, island)) in all.0.iter_mut().zip(devices) {
+            *device = Device::new(WHOLE.into(), memory, island);
+        }
+        all
+    }
+
+    /// The digest of a worker with so many devices, all free.
+    pub(crate) const fn digest_of(count: u64) -> u64 {
+        EIGHTHS * count
+    }
+
+    /// How many devices are free as a whole, by the digest.
+    pub(crate) const fn whole_of(digest: i64) -> i64 {
+        digest / EIGHTHS as i64
+    }
+
+    /// What is free in one number, such that a request does not fit where its own is more: the
+    /// devices that are free as a whole, in eighths; where none is, the largest part.
+    pub(crate) fn digest(&self) -> u64 {
+        let whole = self.0.iter().filter(|device| device.milli() == WHOLE.into()).count();
+        match whole as u64 {
+            0 => eighths(self.0.iter().map(|device| device.milli()).max().unwrap_or(0)),
+            whole => EIGHTHS * whole,
+        }
+    }
+
+    pub(crate) fn fits(&self, need: &DeviceNeed) -> bool {
+        self.choose(need, false).is_some()
+    }
+
+    /// The devices that a request gets. A part comes from the device with the least free, so that
+    /// others stay whole, or, if parts are to be `spread`, with the most; then the lowest. Several are
+    /// taken from the island with the fewest free devices that has enough; where none has, from as
+    /// few islands as will do, or just the lowest where it does not matter.
+    pub(crate) fn choose(&self, need: &DeviceNeed, spread: bool) -> Option<DeviceSet> {
+        let fitting = DeviceSet(self.of(|device| device.fits(need)));
+        if !need.is_whole() {
+            let free = |&i: &usize| (self.0[i].milli(), self.0[i].memory());
+            let one = match spread {
+                false => fitting.iter().min_by_key(free),
+                true => fitting.iter().min_by_key(|i| Reverse(free(i))),
+            };
+            return one.map(|i| DeviceSet(1 << i));
+        }
+        let (count, mut left) = (need.count, fitting.0);
+        if left.count_ones() < count {
+            return None;
+        }
+        if count == 1 || need.island == Island::Any {
+            return Some(lowest(left, count));
+        }
+        let on = |left: u16, first: usize| {
+            left & self.of(|device| device.island() == self.0[first].island())
+        };
+        let islands = |left: u16| DeviceSet(left).iter().map(move |first| on(left, first));
+        let enough = islands(left).filter(|island| island.count_ones() >= count);
+        if let Some(island) = enough.min_by_key(|island| island.count_ones()) {
+            return Some(lowest(island, count));
+        }
+        if need.island == Island::Insist {
+            return None;
+        }
+        let mut chosen = 0;
+        while chosen_is_short(chosen, count) {
+            let largest = islands(left).min_by_key(|island| Reverse(island.count_ones()))?;
+            let wanted = count - u16::count_ones(chosen);
+            let some = lowest(largest, wanted.min(largest.count_ones()));
+            (chosen, left) = (chosen | some.0, left & !largest);
+        }
+        Some(DeviceSet(chosen))
+    }
+
+    fn of(&self, which: impl Fn(Device) -> bool) -> u16 {
+        let bit = |(i, &device)| (which(device) as u16) << i;
+        self.0.iter().enumerate().map(bit).fold(0, |set, bit| set | bit)
+    }
+
+    /// With these taken. The caller has chosen them from this very state.
+    pub(crate) fn minus(&self, granted: &Granted) -> Devices {
+        self.changed(granted, |free, part| free.wrapping_sub(part))
+    }
+
+    /// With these given back.
+    pub(crate) fn plus(&self, granted: &Granted) -> Devices {
+        self.changed(granted, |free, part| free.wrapping_add(part))
+    }
+
+    fn changed(&self, granted: &Granted, change: impl Fn(u64, u64) -> u64) -> Devices {
+        let part = granted.memory << Device::MEMORY | u64::from(granted.milli);
+        let mut now = *self;
+        for i in granted.devices.iter() {
+            now.0[i] = Device(change(now.0[i].0, part));
+        }
+        now
+    }
+}
+
+fn lowest(set: u16, count: u32) -> DeviceSet {
+    DeviceSet(DeviceSet(set).iter().take(count as usize).fold(0, |set, i| set | 1 << i))
+}
+
+const fn chosen_is_short(chosen: u16, count: u32) -> bool {
+    chosen.count_ones() < count
+}
+
+#[cfg(all(test, not(slotwise_loom)))]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn devices() -> impl Strategy<Value = Devices> {
+        let milli = prop_oneof![Just(1000u32), Just(0), 0u32..=1000];
+        let device = (milli, 0u64..=4, 0u8..4).prop_map(|(m, memory, i)| Device::new(m, memory, i));
+        prop::collection::vec(device, 0..=MAX_DEVICES).prop_map(|some| {
+            let mut all = Devices::default();
+            all.0[..some.len()].copy_from_slice(&some);
+            all
+        })
+    }
+
+    fn need() -> impl Strategy<Value = DeviceNeed> {
+        let island = prop_oneof![Just(Island::Any), Just(Island::Prefer), Just(Island::Insist)];
+        let part = (1u32..1000).prop_map(|milli| (1, milli));
+        let whole = (1u32..=8).prop_map(|count| (count, 1000));
+        (prop_oneof![part, whole], 0u64..=4, island).prop_map(|((count, milli), memory, island)| {
+            DeviceNeed { count, milli, memory, island }.check().expect("right")
+        })
+    }
+
+    /// How many islands a set is on.
+    fn islands(devices: &Devices, set: DeviceSet) -> usize {
+        let on: std::collections::BTreeSet<u8> =
+            set.iter().map(|i| devices.0[i].island()).collect();
+        on.len()
+    }
+
+    proptest! {
+        /// Against every set of devices that there is.
+        #[test]
+        fn the_choice_is_as_good_as_any(devices in devices(), need in need(), spread: bool) {
+            let fine = |set: DeviceSet| {
+                set.0.count_ones() == need.count
+                    && set.iter().all(|i| devices.0[i].fits(&need))
+                    && (need.island != Island::Insist || islands(&devices, set) == 1)
+            };
+            let all: Vec<DeviceSet> = (1..=u16::MAX).map(DeviceSet).filter(|&set| fine(set)).collect();
+            let chosen = devices.choose(&need, spread);
+            prop_assert_eq!(chosen.is_some(), !all.is_empty());
+            prop_assert_eq!(devices.fits(&need), !all.is_empty());
+            let Some(chosen) = chosen else { return Ok(()) };
+            prop_assert!(fine(chosen));
+            if need.island != Island::Any {
+                let least = all.iter().map(|&set| islands(&devices, set)).min();
+                prop_assert_eq!(Some(islands(&devices, chosen)), least);
+            }
+            if !need.is_whole() {
+                let milli = |set: DeviceSet| set.iter().map(|i| devices.0[i].milli()).sum::<u32>();
+                let mut parts = all.iter().map(|&set| milli(set));
+                let best = if spread { parts.max() } else { parts.by_ref().min() };
+                prop_assert_eq!(Some(milli(chosen)), best);
+            }
+            // The digest never hides what fits.
+            prop_assert!(need.digest() <= devices.digest());
+            let memory = need.memory;
+            let granted = Granted { devices: chosen, milli: need.milli as u16, memory };
+            prop_assert_eq!(Granted::from_bits(granted.to_bits()), Some(granted));
+            let less = devices.minus(&granted);
+            for (i, (now, before)) in less.0.iter().zip(&devices.0).enumerate() {
+                let taken = (chosen.0 >> i & 1) as u32;
+                prop_assert_eq!(now.milli(), before.milli() - taken * need.milli);
+                prop_assert_eq!(now.memory(), before.memory() - u64::from(taken) * memory);
+                prop_assert_eq!(now.island(), before.island());
+            }
+            prop_assert_eq!(less.plus(&granted), devices);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_asked_for_is_refused() {
+        let check = |count, milli, memory| {
+            DeviceNeed { count, milli, memory, island: Island::Any }.check().map(|_| ())
+        };
+        assert_eq!(check(1, 1001, 0), Err(DeviceError::OverWhole { given: 1001 }));
+        assert_eq!(check(0, 1000, 0), Err(DeviceError::Empty));
+        assert_eq!(check(1, 0, 0), Err(DeviceError::Empty));
+        assert_eq!(check(2, 500, 0), Err(DeviceError::SeveralParts { count: 2 }));
+        assert_eq!(check(17, 1000, 0), Err(DeviceError::TooMany { given: 17 }));
+        let over = Resources::MAX.memory + 1;
+        assert_eq!(check(1, 1, over), Err(DeviceError::TooMuchMemory { given: over }));
+        assert_eq!(check(16, 1000, Resources::MAX.memory), Ok(()));
+    }
+
+    #[test]
+    fn a_whole_device_is_one_that_nobody_is_on() {
+        let all = Devices::all_free([(80, 0), (80, 0)].into_iter());
+        assert_eq!((all.digest(), Devices::digest_of(2)), (16, 16));
+        let part = Granted { devices: DeviceSet(1), milli: 1, memory: 80 };
+        let one = all.minus(&part);
+        assert_eq!((one.digest(), Devices::whole_of(8)), (8, 1));
+        assert_eq!(one.choose(&DeviceNeed::whole(1), false), Some(DeviceSet(2)));
+        assert_eq!(one.choose(&DeviceNeed::whole(2), false), None);
+        // The rest of the first has no memory left.
+        let need = DeviceNeed::part(500).memory(1);
+        assert_eq!(one.choose(&need, false), Some(DeviceSet(2)));
+    }
+}
