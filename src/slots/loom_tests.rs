@@ -3,6 +3,8 @@
 //!
 //! The steps are those of `slots::blocks` on one place of one column, with one word above it.
 
+mod devices;
+
 use loom::sync::Arc;
 use loom::thread;
 
