@@ -99,7 +99,7 @@ impl<const N: usize> Pool<N> {
     }
 
     /// Whether so many pages are taken, not counting page 0.
-    #[cfg(test)]
+    #[cfg(all(slotwise_loom, test))]
     pub(crate) fn in_use(&self) -> u32 {
         self.taken.load(Ordering::Relaxed).count_ones() - 1
     }

@@ -7,16 +7,19 @@ use super::rng::Rng;
 use super::world::World;
 use crate::engine::{BatchMode, Engine, Quota};
 use crate::ledger::Ticket;
-use crate::placement::{Policy, Resources};
-use crate::registry::{WorkerRef, WorkerSpec, WorkerUpdate};
+use crate::placement::{DeviceNeed, Policy, Resources};
+use crate::registry::{DeviceSpec, WorkerRef, WorkerSpec, WorkerUpdate};
 use crate::slots::State;
 
 /// Amounts on both sides of the sizes that hints are kept for.
 const AMOUNTS: [u64; 8] = [1, 63, 64, 100, 256, 500, 512, 1000];
 const TOTALS: [u64; 4] = [512, 1000, 1024, 2000];
 
-/// From here on workers have GPUs.
-const GPUS_FROM: u8 = WORKERS.len() as u8 - 1;
+/// The last worker has GPUs, ...
+const GPUS: u8 = WORKERS.len() as u8 - 1;
+/// ... and the one before it has devices: two of so much memory each.
+const DEVICES: u8 = GPUS - 1;
+pub(super) const DEVICE_MEMORY: u64 = 100;
 
 impl World {
     /// What has been late for long enough, or something new.
@@ -136,14 +139,17 @@ impl World {
     /// A request; one in so many on terms.
     fn ask(&self, rng: &mut Rng, on_terms: usize) -> Ask {
         let policies = [Policy::FirstFit, Policy::TightestFit, Policy::Spread];
+        let terms = rng.one_in(on_terms).then(|| self.terms(rng));
+        let devices = terms.is_some_and(|on| on.devices.is_some());
+        let need = if devices { Resources { gpus: 0, ..need(rng) } } else { need(rng) };
         Ask {
             id: if rng.one_in(3) { 0 } else { an_id(rng) },
-            need: need(rng),
+            need,
             hash: rng.next(),
             selector: rng.one_in(3) as u8,
             ahead: rng.one_in(2),
             policy: rng.one_in(6).then(|| rng.pick(&policies)),
-            terms: rng.one_in(on_terms).then(|| self.terms(rng)),
+            terms,
         }
     }
 
@@ -159,6 +165,7 @@ impl World {
             preemptable: rng.one_in(2),
             account: rng.one_in(2).then(|| rng.below(2) as u8),
             groups: if rng.one_in(2) { rng.below(8) as u8 } else { 0 },
+            devices: rng.one_in(3).then(|| devices(rng)),
         }
     }
 
@@ -230,6 +237,8 @@ impl World {
         let spec = WorkerSpec::new(WORKERS[n as usize], total(n, rng))
             .pending(rng.one_in(3))
             .generation(rng.below(3) as u64);
+        let devices = ["d-0", "d-1"].map(|id| DeviceSpec::new(id).memory(DEVICE_MEMORY));
+        let spec = if n == DEVICES { spec.devices(devices) } else { spec };
         let spec = if rng.one_in(2) { spec.pool("p") } else { spec };
         let spec = match rng.below(3) {
             0 => spec,
@@ -272,6 +281,14 @@ fn need(rng: &mut Rng) -> Resources {
     Resources::new(rng.pick(&AMOUNTS), memory).gpus(gpus)
 }
 
+fn devices(rng: &mut Rng) -> DeviceNeed {
+    let need = match rng.below(4) {
+        0 => DeviceNeed::whole(1 + rng.below(2) as u32),
+        _ => DeviceNeed::part(rng.pick(&[1, 124, 126, 300, 500, 600, 999])),
+    };
+    need.memory(rng.pick(&[0, 0, 40, DEVICE_MEMORY]))
+}
+
 fn total(n: u8, rng: &mut Rng) -> Resources {
-    Resources::new(rng.pick(&TOTALS), rng.pick(&TOTALS)).gpus(if n >= GPUS_FROM { 2 } else { 0 })
+    Resources::new(rng.pick(&TOTALS), rng.pick(&TOTALS)).gpus(if n >= DEVICES { 2 } else { 0 })
 }

@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 
 use super::baton::Baton;
+use super::choose::DEVICE_MEMORY;
 use super::model::{End, Held};
-use super::ops::{ACCOUNTS, Ask, LIMITS, Op, Outcome, SELECTORS, worker};
+use super::ops::{ACCOUNTS, Ask, LIMITS, On, Op, Outcome, charge, with, worker};
 use super::rng::Rng;
-use super::world::World;
+use super::world::{World, takes};
 use crate::engine::reserve::worker_of;
 use crate::engine::terms::resources;
-use crate::engine::{Account, Engine, Request, Verdict};
+use crate::engine::{Account, Engine, Verdict};
 use crate::ledger::{Key, Sighting};
-use crate::placement::{Dimension, Resources};
+use crate::placement::{DeviceNeed, Dimension, Resources};
 use crate::registry::WorkerRef;
 
 /// `Err`: what is wrong.
@@ -128,8 +129,29 @@ impl World {
             return Err(format!("{} workers are registered", engine.worker_count()));
         }
         let mut held = BTreeMap::<WorkerRef, Resources>::new();
-        for one in self.model.live.values() {
-            add(held.entry(self.model.now_at(one.at)).or_default(), &one.amount);
+        let mut devices = BTreeMap::<(WorkerRef, usize), (u16, u64)>::new();
+        for (&ticket, one) in &self.model.live {
+            let at = self.model.now_at(one.at);
+            add(held.entry(at).or_default(), &one.amount);
+            let granted = engine.granted(ticket);
+            let as_asked = match (granted, one.on.devices) {
+                (None, None) => true,
+                (Some(granted), Some(need)) => {
+                    DeviceNeed { island: need.island, ..granted.into() } == need
+                }
+                _ => false,
+            };
+            if !as_asked {
+                return Err(format!("{ticket:?} has been granted {granted:?}: {one:?}"));
+            }
+            if let Some(granted) = granted {
+                for i in granted.devices.iter() {
+                    let free = devices.entry((at, i)).or_insert((1000, DEVICE_MEMORY));
+                    let left =
+                        free.0.checked_sub(granted.milli).zip(free.1.checked_sub(granted.memory));
+                    *free = left.ok_or_else(|| format!("device {i} of {at} is oversold"))?;
+                }
+            }
         }
         self.model.early_beats.clear();
         let now = self.model.now;
@@ -141,7 +163,16 @@ impl World {
                 return Err(format!("{what}: {info:?}, and {expected:?}"));
             }
             let held = held.remove(&info.worker).unwrap_or_default();
-            let free = crate::placement::Free::from(expected.capacity()).minus(&held);
+            let mut free = crate::placement::Free::from(expected.capacity()).minus(&held);
+            if expected.devices {
+                let left = |i| devices.remove(&(info.worker, i)).unwrap_or((1000, DEVICE_MEMORY));
+                let left = [0, 1].map(left);
+                let there = info.devices.iter().map(|d| (d.free_milli, d.free_memory));
+                if !there.eq(left) {
+                    return Err(format!("{left:?} should be free of devices: {info:?}"));
+                }
+                free.gpus = left.iter().filter(|one| one.0 == 1000).count() as i64;
+            }
             if info.free != free {
                 return Err(format!("{free:?} should be free: {info:?}"));
             }
@@ -173,7 +204,7 @@ impl World {
         let mut members = BTreeMap::<Key, u64>::new();
         for (&ticket, held) in &self.model.live {
             if let Some(n) = held.on.account {
-                add(&mut used[n as usize], &held.amount);
+                add(&mut used[n as usize], &charge(held.amount, held.on.devices));
             }
             let mut counted = 0;
             if engine.ledger.look(ticket).is_some_and(rides) {
@@ -220,48 +251,57 @@ impl World {
         if self.model.live.len() >= self.room {
             return Ok(());
         }
-        let mut needs: Vec<Resources> = Vec::new();
+        let mut needs: Vec<(Resources, Option<DeviceNeed>)> = Vec::new();
         for worker in self.model.workers.values() {
             let slot = engine.registry.shared.table.get(worker.at.index).expect("registered");
             // All that is free there, and one more than there is.
             let free = slot.word().free().available();
-            needs.push(free);
-            needs.push(Resources { cpu: worker.capacity().cpu + 1, ..free });
+            let free = if worker.devices { Resources { gpus: 0, ..free } } else { free };
+            needs.push((free, None));
+            needs.push((Resources { cpu: worker.capacity().cpu + 1, ..free }, None));
+            let pool = engine.registry.shared.pool(worker.at.index).filter(|_| worker.devices);
+            if let Some(devices) = pool.and_then(|pool| slot.devices(pool).1) {
+                let largest = devices.0.iter().map(|d| (d.milli(), d.memory())).max();
+                let (milli, memory) = largest.expect("two devices");
+                // The larger of the two, all of it and a little more; and both.
+                needs.push((free, Some(DeviceNeed::part(milli.max(1)).memory(memory))));
+                needs.push((free, Some(DeviceNeed::part(milli.max(1)).memory(memory + 1))));
+                needs.push((free, Some(DeviceNeed::whole(2))));
+            }
         }
-        for need in needs {
+        for (need, devices) in needs {
             if need.is_zero() {
                 continue;
             }
             let selector = rng.below(2) as u8;
             let ahead = rng.one_in(2);
             let hash = rng.next();
-            let ask = Ask { id: 0, need, hash, selector, ahead, policy: None, terms: None };
+            let terms = devices.map(|_| On { devices, ..On::default() });
+            let ask = Ask { id: 0, need, hash, selector, ahead, policy: None, terms };
             self.search(engine, &ask)?;
         }
         Ok(())
     }
 
     fn search(&self, engine: &Engine, ask: &Ask) -> Checked {
-        let request = Request::anonymous(ask.need)
-            .selector(SELECTORS[ask.selector as usize])
-            .hash(ask.hash)
-            .ahead(ask.ahead);
         let suits = |ask: &Ask| {
             let workers = self.model.workers.values();
-            let (selector, need, apart) = (ask.selector, ask.need, self.gpu_separation);
-            workers.filter(move |worker| worker.suits(selector, need, apart))
+            let (ask, apart) = (*ask, self.gpu_separation);
+            workers.filter(move |worker| worker.suits(&ask, apart))
         };
-        let fits = suits(ask).any(|worker| {
-            let slot = engine.registry.shared.table.get(worker.at.index).expect("registered");
-            worker.state().takes(ask.ahead) && slot.word().free().fits(&ask.need)
+        let fits = suits(ask).any(|worker| takes(engine, worker.at.index, ask));
+        let ever = suits(ask).any(|worker| {
+            let memory = |need: DeviceNeed| need.memory <= DEVICE_MEMORY;
+            ask.need.fits_in(&worker.capacity()) && ask.devices().is_none_or(memory)
         });
-        let ever = suits(ask).any(|worker| ask.need.fits_in(&worker.capacity()));
         let mut foreseen = Vec::new();
         let mode = crate::engine::BatchMode::Independent;
-        engine.dry_run(&[request], &[], mode, &mut foreseen);
+        let placed = with(&[*ask], |requests| {
+            engine.dry_run(requests, &[], mode, &mut foreseen);
+            engine.reserve(&requests[0])
+        });
         let foreseen = foreseen.pop().expect("one request").map(|seen| seen.worker);
-        let placed = engine.reserve(&request);
-        if placed.map(|placed| placed.worker) != foreseen {
+        if ask.devices().is_none() && placed.map(|placed| placed.worker) != foreseen {
             return Err(format!("{ask:?}: foreseen {foreseen:?}, and then {placed:?}"));
         }
         let right = match placed {

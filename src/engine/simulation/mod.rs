@@ -28,7 +28,7 @@ const CAUGHT_WITHIN: u64 = 8_000_000;
 /// hints that are too low for a moment only, while whoever made them so is under way (`LowerWithoutMark`,
 /// `RaiseStopsEarly`); and what the engine does not do wrong by itself (`NoteClearedLate`: it reads
 /// deadlines only when the last note is cleared).
-const BUGS: [Bug; 23] = [
+const BUGS: [Bug; 25] = [
     Bug::TakeIgnoresState,
     Bug::GiveIgnoresIncarnation,
     Bug::InsertWithoutSecondLook,
@@ -52,6 +52,8 @@ const BUGS: [Bug; 23] = [
     Bug::ExpireWithoutCas,
     Bug::GroupIgnoresHandOff,
     Bug::FreeListWithoutTag,
+    Bug::PageReadOnce,
+    Bug::PageGivenEarly,
 ];
 
 /// Steps of one world.

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ops::{ACCOUNTS, On};
+use super::ops::{ACCOUNTS, Ask, On};
 use super::world::World;
 use crate::engine::{Quota, Reservation, ReserveError};
 use crate::ledger::Ticket;
@@ -58,6 +58,8 @@ pub(super) struct Worker {
     pub(super) total: Resources,
     pub(super) set_aside: Resources,
     pub(super) pool: bool,
+    /// Its GPUs are devices.
+    pub(super) devices: bool,
     pub(super) zone: Option<Vec<u8>>,
     pub(super) machine: Option<Vec<u8>>,
     pub(super) ready: bool,
@@ -85,9 +87,13 @@ impl Worker {
     }
 
     /// Whether a request may use it, whatever is free.
-    pub(super) fn suits(&self, selector: u8, need: Resources, gpu_separation: bool) -> bool {
-        let kept_off = gpu_separation && need.gpus == 0 && self.total.gpus > 0;
-        !kept_off && (selector == 0 || self.pool)
+    pub(super) fn suits(&self, ask: &Ask, gpu_separation: bool) -> bool {
+        let gpus = match ask.devices() {
+            Some(_) => self.devices,
+            None if ask.need.gpus > 0 => !self.devices,
+            None => !gpu_separation || self.total.gpus == 0,
+        };
+        gpus && (ask.selector == 0 || self.pool)
     }
 }
 

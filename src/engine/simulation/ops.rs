@@ -2,7 +2,7 @@
 
 use crate::engine::*;
 use crate::ledger::Ticket;
-use crate::placement::{Policy, Resources};
+use crate::placement::{DeviceNeed, Policy, Resources};
 use crate::registry::{Selector, WorkerError, WorkerInfo, WorkerRef, WorkerSpec, WorkerUpdate};
 
 /// The ids of requests, by number; 0 is none.
@@ -45,6 +45,24 @@ pub(super) struct On {
     pub(super) account: Option<u8>,
     /// The groups that it is a member of, as bits.
     pub(super) groups: u8,
+    pub(super) devices: Option<DeviceNeed>,
+}
+
+impl Ask {
+    pub(super) fn devices(&self) -> Option<DeviceNeed> {
+        self.terms?.devices
+    }
+
+    /// What its account is charged with.
+    pub(super) fn charge(&self) -> Resources {
+        charge(self.need, self.devices())
+    }
+}
+
+/// A device counts as a GPU.
+pub(super) fn charge(amount: Resources, devices: Option<DeviceNeed>) -> Resources {
+    let devices = devices.map_or(0, |devices| devices.count as u64);
+    Resources { gpus: amount.gpus + devices, ..amount }
 }
 
 impl On {
@@ -54,14 +72,14 @@ impl On {
     }
 
     fn terms(self, limits: &[Limit]) -> Terms<'_> {
-        let On { hold_until, priority, preemptable, account, .. } = self;
+        let On { hold_until, priority, preemptable, account, devices, .. } = self;
         let account = account.map(|n| Account(n as u32));
-        Terms { hold_until, priority, preemptable, account, limits }
+        Terms { hold_until, priority, preemptable, account, devices, limits }
     }
 }
 
 /// The requests, made of what they are asked with.
-fn with<R>(asks: &[Ask], call: impl FnOnce(&[Request<'_>]) -> R) -> R {
+pub(super) fn with<R>(asks: &[Ask], call: impl FnOnce(&[Request<'_>]) -> R) -> R {
     let on = |ask: &Ask| ask.terms.unwrap_or_default();
     let limits: Vec<Vec<Limit>> = asks.iter().map(|ask| on(ask).limits()).collect();
     let terms: Vec<Terms<'_>> = asks.iter().zip(&limits).map(|(ask, l)| on(ask).terms(l)).collect();

@@ -5,6 +5,7 @@ use super::ops::{Ask, Op, Outcome, Step, Word};
 use super::world::{Flight, World};
 use crate::engine::*;
 use crate::ledger::Ticket;
+use crate::placement::DeviceError;
 use crate::registry::{WorkerError, WorkerInfo, WorkerRef};
 use crate::slots::State;
 
@@ -139,7 +140,12 @@ impl World {
                     || ask.is_none_or(|ask| ask.terms.is_some_and(|on| on.groups != 0))
             }
             ReserveError::QuotaExceeded { dimension, used, limit } => {
-                ask.is_some_and(|ask| used + ask.need.get(dimension) > limit)
+                ask.is_some_and(|ask| used + ask.charge().get(dimension) > limit)
+            }
+            // Some ways do not lead to devices.
+            ReserveError::Devices(error) => {
+                let way = batch || matches!(op, Op::Plan(_) | Op::Preempt(..));
+                error == DeviceError::OneAtATime && way
             }
             ReserveError::DeadlinePassed { deadline, now } => deadline <= now && now <= self.clock,
             _ => false,
@@ -257,6 +263,7 @@ impl World {
             Err(ResizeError::Short { missing }) if !missing.is_zero() => {}
             Err(ResizeError::State { state }) if !state.takes(true) => {}
             Err(ResizeError::QuotaExceeded { .. }) => {}
+            Err(ResizeError::Devices) if need.gpus > 0 => {}
             Err(error) => self.fail(format!("{error:?}")),
         }
     }
@@ -429,6 +436,7 @@ impl World {
                     total: spec.total,
                     set_aside: spec.set_aside,
                     pool: !spec.pool.is_empty(),
+                    devices: !spec.devices.is_empty(),
                     zone: spec.labels.first().map(|(_, zone)| zone.to_vec()),
                     machine: spec.machine.as_ref().map(|name| name.to_vec()),
                     ready: !spec.pending,
@@ -475,6 +483,13 @@ impl World {
                     }
                     Err(WorkerError::OldGeneration { given: g, current })
                         if given == Some(g) && current == worker.generation => {}
+                    // By another name, it is asked for another number of GPUs.
+                    Err(WorkerError::GpusBesideDevices) if worker.devices => {
+                        let update = if let Op::Update(_, update) = op { update } else { return };
+                        if update.total.is_none_or(|total| total.gpus == 2) {
+                            self.fail(format!("{update:?} of {worker:?}"));
+                        }
+                    }
                     other => self.fail(format!("{other:?} of {worker:?}")),
                 }
             }

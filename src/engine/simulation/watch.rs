@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use super::choose::DEVICE_MEMORY;
 use super::ops::{ACCOUNTS, LIMITS, WORKERS};
-use super::world::World;
+use super::world::{World, takes};
 use crate::engine::reserve::worker_of;
 use crate::engine::{Account, Engine};
 use crate::ledger::{Key, Sighting, Ticket};
+use crate::placement::gpu::MAX_DEVICES;
 use crate::placement::{Dimension, Resources};
 use crate::registry::WorkerRef;
 use crate::slots::{State, Wide, Word};
@@ -117,7 +119,7 @@ impl World {
         let more = before.state() != after.state() || any(|d| free.get(d) > was.get(d));
         self.flights[me].as_mut().expect("as before").raised |= (more as u32) << index;
         for flight in self.flights.iter_mut().flatten() {
-            if !after.state().takes(flight.ahead) || !free.fits(&flight.need) {
+            if flight.ask.is_none_or(|ask| !takes(engine, index as u32, &ask)) {
                 flight.could &= !(1 << index);
             }
         }
@@ -127,6 +129,7 @@ impl World {
     pub(super) fn look_through(&mut self, engine: &Engine) {
         let table = &engine.registry.shared.table;
         let mut held = [[0u64; 3]; WORKERS.len()];
+        let mut devices = [[(0u32, 0u64); MAX_DEVICES]; WORKERS.len()];
         let mut ids: Vec<(Vec<u8>, Ticket)> = Vec::new();
         let mut members = BTreeMap::<Key, u64>::new();
         for sighting in engine.ledger.sightings() {
@@ -153,6 +156,12 @@ impl World {
                 for d in Dimension::ALL {
                     sum[d as usize] += h.amount.get(d);
                 }
+                if let Some(granted) = engine.ledger.granted(ticket).filter(|_| h.rides) {
+                    for i in granted.devices.iter() {
+                        let one = &mut devices[h.slot as usize][i];
+                        *one = (one.0 + granted.milli as u32, one.1 + granted.memory);
+                    }
+                }
             }
         }
         ids.sort();
@@ -160,6 +169,11 @@ impl World {
             self.fail(format!("two reservations hold one id: {pair:?}"));
         }
         self.nothing_oversold(engine, &held);
+        if let Some(device) =
+            devices.iter().flatten().find(|one| one.0 > 1000 || one.1 > DEVICE_MEMORY)
+        {
+            self.fail(format!("a device is oversold: {device:?}"));
+        }
         self.nowhere_too_many(&members);
     }
 

@@ -5,12 +5,11 @@ use std::collections::VecDeque;
 
 use super::baton::{Baton, THREADS};
 use super::model::Model;
-use super::ops::{ACCOUNTS, LIMITS, Op, Outcome, SELECTORS, WORKERS};
+use super::ops::{ACCOUNTS, Ask, LIMITS, Op, Outcome, SELECTORS, WORKERS};
 use super::rng::Rng;
 use super::watch::Seen;
 use crate::engine::{Config, Engine, Scope};
 use crate::ledger::Ticket;
-use crate::placement::Resources;
 use crate::registry::Constraints;
 
 /// Operations that a trace remembers.
@@ -35,9 +34,8 @@ pub(super) struct Flight {
     pub(super) revises: bool,
     /// It puts off the end of a lease.
     pub(super) beats: bool,
-    /// What it needs, if it is one request that looks for a worker.
-    pub(super) need: Resources,
-    pub(super) selector: u8,
+    /// The request, if it is one that looks for a worker.
+    pub(super) ask: Option<Ask>,
     /// Workers, by slot, that it has fitted on since it began.
     pub(super) could: u32,
     /// Slots on which it has left more free than before: others need not know before it is done.
@@ -148,7 +146,7 @@ impl World {
             // While it leaves the pool, and afterwards, it is none for those that look there.
             if let Op::Update(n, update) = &op
                 && update.pool.as_deref() == Some(b"")
-                && other.selector == 1
+                && other.ask.is_some_and(|ask| ask.selector == 1)
                 && let Some(worker) = self.model.workers.get(n)
             {
                 other.could &= !(1 << worker.at.index);
@@ -196,8 +194,7 @@ impl World {
             resizes: matches!(op, Op::Resize(..) | Op::ResizeId(..)),
             revises: matches!(op, Op::Update(..)),
             beats: matches!(op, Op::Heartbeat(..)),
-            need: one.map_or(Resources::ZERO, |ask| ask.need),
-            selector: one.map_or(0, |ask| ask.selector),
+            ask: one.copied(),
             could: 0,
             raised: 0,
             quotas: self.model.quota_limits(),
@@ -205,7 +202,7 @@ impl World {
             target,
         };
         // Limits of groups, and a version that is insisted on, may keep it off what it fits on.
-        let free_to_choose = |ask: &super::ops::Ask| ask.terms.is_none_or(|on| on.groups == 0);
+        let free_to_choose = |ask: &Ask| ask.terms.is_none_or(|on| on.groups == 0);
         match op {
             Op::Reserve(ask) if free_to_choose(ask) => {
                 flight.could = self.fits_now(engine, &flight);
@@ -222,16 +219,15 @@ impl World {
     /// Where the request would fit, among workers that nobody is changing, and of which nobody has yet
     /// to tell others that they have become free.
     fn fits_now(&self, engine: &Engine, flight: &Flight) -> u32 {
+        let Some(ask) = &flight.ask else { return 0 };
         let mut could = 0;
         for (n, worker) in &self.model.workers {
-            let slot = engine.registry.shared.table.get(worker.at.index);
-            let word = slot.expect("registered").word();
             let changing = |other: &Flight| {
                 other.target == Some(*n) || other.raised & 1 << worker.at.index != 0
             };
             let quiet = !self.flights.iter().flatten().any(changing);
-            let suits = worker.suits(flight.selector, flight.need, self.gpu_separation);
-            let takes = word.state().takes(flight.ahead) && word.free().fits(&flight.need);
+            let suits = worker.suits(ask, self.gpu_separation);
+            let takes = takes(engine, worker.at.index, ask);
             could |= ((quiet && suits && takes) as u32) << worker.at.index;
         }
         could
@@ -262,4 +258,16 @@ impl World {
         let known = WORKERS.iter().position(|id| id.as_bytes() == name);
         known.expect("a worker of the simulation") as u8
     }
+}
+
+/// Whether a request fits on a slot as it is this moment, whatever the worker is.
+pub(super) fn takes(engine: &Engine, index: u32, ask: &Ask) -> bool {
+    let shared = &engine.registry.shared;
+    let slot = shared.table.get(index).expect("registered once");
+    let word = slot.word();
+    let devices = ask.devices().is_none_or(|need| {
+        let devices = shared.pool(index).and_then(|pool| slot.devices(pool).1);
+        devices.is_some_and(|devices| devices.fits(&need))
+    });
+    word.state().takes(ask.ahead) && word.free().fits(&ask.need) && devices
 }
