@@ -46,7 +46,8 @@
  * TEXTS AND IDS are bytes by pointer and length, any bytes: UTF-8 is not asked for, a final NUL not
  * needed. NULL with length 0 is none.
  *
- * UNITS. CPU is in millicores, memory in MiB, GPUs are whole.
+ * UNITS. CPU is in millicores, memory in MiB, GPUs are whole; parts of a device are in thousandths of
+ * it.
  *
  * HANDLES. An engine is a number, counted: slotwise_engine_new gives one reference,
  * slotwise_engine_retain another, slotwise_engine_free takes one back, in any order. One that was
@@ -63,7 +64,9 @@
  * TERMS. A request may point to slotwise_terms_t: to be held for a time only, until it is confirmed
  * (slotwise_confirm); to be charged to an account with a quota; to be one of a group of which there may
  * be so many in one place; to have a rank, by which it displaces others or is displaced
- * (slotwise_preempt). One that points to none pays nothing for it.
+ * (slotwise_preempt); to get a part of a GPU, or GPUs of which it is told which they are
+ * (slotwise_granted), on workers that were registered with their devices. One that points to none pays
+ * nothing for it.
  *
  * TIME is the host's: slotwise_tick tells what it is, in the host's own unit, and ends what is due.
  * Deadlines and leases are such times. A host that has none never calls it.
@@ -134,6 +137,16 @@
  * Most spread groups that one request can be a member of.
  */
 #define SLOTWISE_MAX_LIMITS 4
+
+/**
+ * Most devices of one worker, and most that one request can ask for.
+ */
+#define SLOTWISE_MAX_DEVICES 16
+
+/**
+ * Highest island of a device.
+ */
+#define SLOTWISE_MAX_ISLAND 254
 
 /**
  * Most pools, GPU types, labels or values of one label in a constraint.
@@ -411,6 +424,53 @@
 #define SLOTWISE_TOO_MANY_NAMES 72
 
 /**
+ * More than 1,000 thousandths of a device are asked for.
+ */
+#define SLOTWISE_DEVICE_OVER_WHOLE 80
+
+/**
+ * Devices are asked for, but nothing of them: device_milli is 0.
+ */
+#define SLOTWISE_DEVICE_EMPTY 81
+
+/**
+ * A part of each of several devices is asked for: of several, each must be whole.
+ */
+#define SLOTWISE_DEVICE_PARTS 82
+
+/**
+ * More devices than a worker can have (SLOTWISE_MAX_DEVICES).
+ */
+#define SLOTWISE_TOO_MANY_DEVICES 83
+
+/**
+ * GPUs by number beside devices: a request asks for one of the two; a worker with devices has as
+ * many GPUs as devices, none of them set aside.
+ */
+#define SLOTWISE_GPUS_BESIDE_DEVICES 84
+
+/**
+ * Devices are asked for by single requests and independent batches only.
+ */
+#define SLOTWISE_ONE_AT_A_TIME 85
+
+/**
+ * Two devices of the worker have the same id; slotwise_last_error says which is the second.
+ */
+#define SLOTWISE_DUPLICATE_DEVICE 86
+
+/**
+ * A device's island is too high (SLOTWISE_MAX_ISLAND).
+ */
+#define SLOTWISE_ISLAND_TOO_HIGH 87
+
+/**
+ * The worker's GPUs are devices: a reservation can hold no number of GPUs there, and its devices stay
+ * as they are.
+ */
+#define SLOTWISE_DEVICES_STAY 88
+
+/**
  * A fault in slotwise itself. Nothing was oversold; please report it with what it wrote to the
  * standard error stream.
  */
@@ -651,6 +711,21 @@
 #define SLOTWISE_TEXT_LABEL_VALUE 6
 
 /**
+ * Several devices may be anywhere on their worker.
+ */
+#define SLOTWISE_ISLAND_ANY 0
+
+/**
+ * They are on as few islands as the worker allows.
+ */
+#define SLOTWISE_ISLAND_PREFER 1
+
+/**
+ * They are on one island, or not on this worker.
+ */
+#define SLOTWISE_ISLAND_INSIST 2
+
+/**
  * Of a spread group, one place is a worker.
  */
 #define SLOTWISE_SCOPE_WORKER 0
@@ -762,6 +837,12 @@
 #define SLOTWISE_MISMATCH_PREEMPTABLE 7
 
 /**
+ * Its GPUs are told apart as devices, and the request asks for a number of them; or the other way
+ * round. Looked at before SLOTWISE_MISMATCH_GPU_TYPE.
+ */
+#define SLOTWISE_MISMATCH_DEVICES 8
+
+/**
  * Hold `need` under `id` (empty: anonymous).
  */
 #define SLOTWISE_STEP_RESERVE 1
@@ -818,7 +899,7 @@ typedef struct slotwise_reasons_t {
      */
     uint32_t memory;
     /**
-     * Ready with enough CPU and memory, but short of GPUs.
+     * Ready with enough CPU and memory, but short of GPUs, or of devices.
      */
     uint32_t gpus;
     /**
@@ -1069,6 +1150,29 @@ typedef struct slotwise_label_t {
 } slotwise_label_t;
 
 /**
+ * A GPU that can be shared, as the host registers it with its worker.
+ */
+typedef struct slotwise_device_t {
+    /**
+     * The host's name of it, one of a kind among the worker's: 1 to SLOTWISE_MAX_NAME_LENGTH bytes.
+     */
+    struct slotwise_text_t id;
+    /**
+     * Its memory in MiB. 0 where the host does not count it: then nothing but 0 can be asked for.
+     */
+    uint64_t memory;
+    /**
+     * Devices with the same number are near to one another: on one NUMA node, or joined by NVLink.
+     * 0 to SLOTWISE_MAX_ISLAND.
+     */
+    uint32_t island;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+} slotwise_device_t;
+
+/**
  * A worker as the host registers it. All zero but the size, id and total: a ready, open worker
  * without pool and labels.
  */
@@ -1141,6 +1245,17 @@ typedef struct slotwise_worker_spec_t {
      * it stays until it is removed. Not looked at in an update.
      */
     uint64_t lease;
+    /**
+     * Its GPUs one by one, so that requests can ask for parts of one, or are told which they got
+     * (slotwise_terms_t). `total.gpus` is 0 or as many, and none is set aside. Requests for a number
+     * of GPUs are not placed on such a worker; requests for devices are placed on no other. They stay
+     * as they are while it is registered: an update looks at their number alone, for `total`.
+     */
+    const struct slotwise_device_t *devices;
+    /**
+     * How many: at most SLOTWISE_MAX_DEVICES.
+     */
+    size_t device_count;
 } slotwise_worker_spec_t;
 
 /**
@@ -1219,7 +1334,7 @@ typedef struct slotwise_worker_info_t {
      */
     struct slotwise_resources_t held;
     /**
-     * total - set_aside - held.
+     * total - set_aside - held. Where its GPUs are devices, those that are free as a whole.
      */
     struct slotwise_free_t free;
     /**
@@ -1299,6 +1414,50 @@ typedef struct slotwise_snapshot_t {
      */
     uint32_t reserved;
 } slotwise_snapshot_t;
+
+/**
+ * What a device has free.
+ */
+typedef struct slotwise_device_state_t {
+    /**
+     * Thousandths of it that are free; 1,000: it is free as a whole.
+     */
+    uint32_t free_milli;
+    /**
+     * Its island.
+     */
+    uint32_t island;
+    /**
+     * Memory that is free, in MiB.
+     */
+    uint64_t free_memory;
+    /**
+     * Its memory in MiB.
+     */
+    uint64_t memory;
+} slotwise_device_state_t;
+
+/**
+ * What a reservation holds of its worker's devices.
+ */
+typedef struct slotwise_granted_t {
+    /**
+     * Bit i: the device at place i of those that the worker was registered with. 0: none.
+     */
+    uint64_t devices;
+    /**
+     * Thousandths of each.
+     */
+    uint32_t milli;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * Memory of each, in MiB.
+     */
+    uint64_t memory;
+} slotwise_granted_t;
 
 /**
  * How much one account may be charged with in all. SLOTWISE_UNLIMITED: as much as there is.
@@ -1396,6 +1555,30 @@ typedef struct slotwise_terms_t {
      * 0.
      */
     uint64_t reserved;
+    /**
+     * Asks for so many devices, all of them different, on one worker that was registered with
+     * devices: 1 to SLOTWISE_MAX_DEVICES. The request's `gpus` is 0 then, and slotwise_granted says
+     * which they are. Its account is charged with a GPU for each, also for a part. 0: asks for
+     * none, and what follows is 0 too.
+     */
+    uint32_t device_count;
+    /**
+     * Thousandths of each: 1 to 1,000; of several devices, 1,000.
+     */
+    uint32_t device_milli;
+    /**
+     * Memory of each, in MiB. 0 where it does not count. More than there can be is
+     * SLOTWISE_TOO_LARGE.
+     */
+    uint64_t device_memory;
+    /**
+     * SLOTWISE_ISLAND_...: of several devices, whether they are to be near to one another.
+     */
+    uint32_t island;
+    /**
+     * 0.
+     */
+    uint32_t reserved2;
 } slotwise_terms_t;
 
 /**
@@ -1429,7 +1612,8 @@ typedef struct slotwise_request_t {
      */
     uint64_t memory;
     /**
-     * How many whole GPUs. A selector that names GPU types makes 0 a 1.
+     * How many whole GPUs, by number: 0 where its terms ask for devices. A selector that names GPU
+     * types makes 0 a 1.
      */
     uint64_t gpus;
     /**
@@ -1455,7 +1639,7 @@ typedef struct slotwise_request_t {
      */
     uint64_t hash;
     /**
-     * What it comes under beside: a time limit, a rank, a quota, limits on its group. NULL:
+     * What it comes under beside: a time limit, a rank, a quota, limits on its group, devices. NULL:
      * nothing.
      */
     const struct slotwise_terms_t *terms;
@@ -1782,6 +1966,10 @@ typedef struct slotwise_mismatches_t {
      * SLOTWISE_MISMATCH_PREEMPTABLE.
      */
     uint32_t preemptable;
+    /**
+     * SLOTWISE_MISMATCH_DEVICES.
+     */
+    uint32_t devices;
 } slotwise_mismatches_t;
 
 /**
@@ -1849,6 +2037,10 @@ typedef struct slotwise_explanation_t {
      * Those that do not match, by rule.
      */
     struct slotwise_mismatches_t mismatches;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
     /**
      * Of the matching workers in a state that takes it and too full by now, the one of which the
      * smallest share is missing, summed over dimensions; of equals the one with the lower index.
@@ -2387,7 +2579,8 @@ int32_t slotwise_selector(slotwise_engine_t engine,
  * Returns SLOTWISE_DUPLICATE_WORKER, SLOTWISE_ID_LENGTH, SLOTWISE_NAME_LENGTH, SLOTWISE_TOO_LARGE,
  * SLOTWISE_SET_ASIDE, SLOTWISE_GPU_TYPE, SLOTWISE_TABLE_FULL, SLOTWISE_NULL_POINTER,
  * SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, SLOTWISE_COUNT, or what a
- * handle can be wrong of.
+ * handle can be wrong of. Of its devices: SLOTWISE_TOO_MANY_DEVICES, SLOTWISE_DUPLICATE_DEVICE,
+ * SLOTWISE_ISLAND_TOO_HIGH, SLOTWISE_GPUS_BESIDE_DEVICES, SLOTWISE_MISALIGNED.
  *
  * Threads: any. Takes the registry's lock.
  * Safety: `spec` points to a slotwise_worker_spec_t; `worker` is NULL or points to a
@@ -2403,8 +2596,8 @@ int32_t slotwise_worker_add(slotwise_engine_t engine,
  *
  * Returns SLOTWISE_OK also where some were refused; the entry says why. Where a structure cannot
  * be read (SLOTWISE_NULL_POINTER, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE,
- * SLOTWISE_STRIDE, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, SLOTWISE_COUNT, or what a handle can be
- * wrong of), none is registered and nothing is written.
+ * SLOTWISE_ISLAND_TOO_HIGH, SLOTWISE_STRIDE, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, SLOTWISE_COUNT, or
+ * what a handle can be wrong of), none is registered and nothing is written.
  *
  * Threads: any. Takes the registry's lock.
  * Safety: `specs` has `count` entries, `added` is NULL or has room for as many; `registered` is
@@ -2424,8 +2617,9 @@ int32_t slotwise_workers_add(slotwise_engine_t engine,
  * placed until enough has been released.
  *
  * Returns SLOTWISE_UNKNOWN_WORKER, SLOTWISE_NAME_LENGTH, SLOTWISE_TOO_LARGE, SLOTWISE_SET_ASIDE,
- * SLOTWISE_GPU_TYPE, SLOTWISE_OLD_GENERATION, SLOTWISE_NULL_POINTER, SLOTWISE_STRUCT_SIZE,
- * SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, SLOTWISE_COUNT, or what a handle can be wrong of.
+ * SLOTWISE_GPU_TYPE, SLOTWISE_GPUS_BESIDE_DEVICES, SLOTWISE_OLD_GENERATION, SLOTWISE_NULL_POINTER,
+ * SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, SLOTWISE_COUNT, or what a handle
+ * can be wrong of.
  *
  * Threads: any. Takes the registry's lock.
  * Safety: `id` has `id_length` bytes; `spec` points to a slotwise_worker_spec_t; `info` is NULL or
@@ -2649,6 +2843,37 @@ int32_t slotwise_workers_list(slotwise_engine_t engine,
                               size_t *count);
 
 /**
+ * What each device of a worker has free, in the order in which they were registered. Writes at most
+ * `capacity` entries to `states` and sets `*count` to how many there are, at most
+ * SLOTWISE_MAX_DEVICES; 0 where the worker was registered without.
+ *
+ * Returns SLOTWISE_UNKNOWN_WORKER, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP,
+ * SLOTWISE_COUNT, or what a handle can be wrong of.
+ *
+ * Threads: any. Takes the registry's lock, under which placements go on; what is told is of one
+ * instant.
+ * Safety: `states` has room for `capacity` entries; `count` points to a size_t.
+ */
+int32_t slotwise_worker_devices(slotwise_engine_t engine,
+                                slotwise_worker_t worker,
+                                struct slotwise_device_state_t *states,
+                                size_t capacity,
+                                size_t *count);
+
+/**
+ * Which devices a reservation holds, and how much of each. All 0 where it asked for none.
+ *
+ * Returns SLOTWISE_NOT_HELD, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, or what a handle can be
+ * wrong of.
+ *
+ * Threads: any. No lock, no system call.
+ * Safety: `granted` points to a slotwise_granted_t.
+ */
+int32_t slotwise_granted(slotwise_engine_t engine,
+                         uint64_t ticket,
+                         struct slotwise_granted_t *granted);
+
+/**
  * The account of this name: a number that is valid for the engine's life, the same one for the
  * same name. One that there was not is opened: unlimited, and nothing is charged to it. Ask once,
  * and name it in slotwise_terms_t.
@@ -2735,7 +2960,9 @@ int32_t slotwise_spread_count(slotwise_engine_t engine,
  * SLOTWISE_IN_FLIGHT, SLOTWISE_CONTENDED, SLOTWISE_LEDGER_FULL, SLOTWISE_NULL_POINTER,
  * SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, or what a
  * handle can be wrong of. Of its terms: SLOTWISE_QUOTA_EXCEEDED, SLOTWISE_UNKNOWN_ACCOUNT,
- * SLOTWISE_UNKNOWN_GROUP, SLOTWISE_TOO_MANY_LIMITS, SLOTWISE_DEADLINE_PASSED, SLOTWISE_COUNT.
+ * SLOTWISE_UNKNOWN_GROUP, SLOTWISE_TOO_MANY_LIMITS, SLOTWISE_DEADLINE_PASSED, SLOTWISE_COUNT; of the
+ * devices that they ask for: SLOTWISE_DEVICE_OVER_WHOLE, SLOTWISE_DEVICE_EMPTY,
+ * SLOTWISE_DEVICE_PARTS, SLOTWISE_TOO_MANY_DEVICES, SLOTWISE_GPUS_BESIDE_DEVICES.
  *
  * Threads: any. No lock, no system call.
  * Safety: `request` points to a slotwise_request_t; `placement` points to a slotwise_placement_t.
@@ -2833,7 +3060,7 @@ int32_t slotwise_release_batch(slotwise_engine_t engine,
  * missing), SLOTWISE_STATE where it would grow and the worker takes nothing more; nothing has
  * changed then. SLOTWISE_LOST: the worker was removed during the call, and the reservation has
  * ended, which is told here and not by slotwise_worker_remove. SLOTWISE_NOT_HELD,
- * SLOTWISE_IN_FLIGHT, SLOTWISE_EMPTY, SLOTWISE_TOO_LARGE, SLOTWISE_CONTENDED,
+ * SLOTWISE_IN_FLIGHT, SLOTWISE_EMPTY, SLOTWISE_TOO_LARGE, SLOTWISE_DEVICES_STAY, SLOTWISE_CONTENDED,
  * SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, or what a handle can be wrong of.
  *
  * Threads: any. No lock, no system call. Others who name the reservation meanwhile are told
@@ -2947,8 +3174,9 @@ int32_t slotwise_dry_run_with(slotwise_engine_t engine,
  *
  * Returns SLOTWISE_OK also where none would be; SLOTWISE_EMPTY, SLOTWISE_TOO_LARGE,
  * SLOTWISE_UNKNOWN_SELECTOR, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE,
- * SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, SLOTWISE_STRIDE, SLOTWISE_COUNT, SLOTWISE_OVERLAP; for
- * a worker of `added` as slotwise_dry_run_with; or what a handle can be wrong of.
+ * SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, SLOTWISE_STRIDE, SLOTWISE_COUNT, SLOTWISE_OVERLAP;
+ * SLOTWISE_ONE_AT_A_TIME where it asks for devices; for a worker of `added` as
+ * slotwise_dry_run_with; or what a handle can be wrong of.
  *
  * Threads: any. No lock.
  * Safety: `request` points to a slotwise_request_t; `supposition` as of slotwise_dry_run_with; `fit`
@@ -2973,8 +3201,8 @@ int32_t slotwise_replicas(slotwise_engine_t engine,
  *
  * Returns SLOTWISE_OK also where the request would be refused (`status` of the explanation says so);
  * SLOTWISE_ID_LENGTH, SLOTWISE_EMPTY, SLOTWISE_TOO_LARGE, SLOTWISE_UNKNOWN_SELECTOR,
- * SLOTWISE_IN_FLIGHT, SLOTWISE_NULL_POINTER (also of `count` where `capacity` is not 0),
- * SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE,
+ * SLOTWISE_IN_FLIGHT, SLOTWISE_ONE_AT_A_TIME for one that asks for devices, SLOTWISE_NULL_POINTER
+ * (also of `count` where `capacity` is not 0), SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE,
  * SLOTWISE_COUNT, SLOTWISE_OVERLAP, or what a handle can be wrong of.
  *
  * Threads: any. Takes the registry's lock, under which placements go on.
@@ -3215,7 +3443,7 @@ int32_t slotwise_hand_off(slotwise_engine_t engine,
  *
  * Returns SLOTWISE_ARRAY_TOO_SMALL where there are more than `capacity`: `*count` says how many,
  * and nothing else is written. Where no set of victims would make room: as slotwise_reserve.
- * SLOTWISE_OVERLAP, SLOTWISE_COUNT.
+ * SLOTWISE_ONE_AT_A_TIME where it asks for devices; SLOTWISE_OVERLAP, SLOTWISE_COUNT.
  *
  * Threads: any. No lock.
  * Safety: `request` points to a slotwise_request_t; `preemption` points to a slotwise_preemption_t
@@ -3241,7 +3469,8 @@ int32_t slotwise_preemption_plan(slotwise_engine_t engine,
  *
  * Returns SLOTWISE_VERSION_CONFLICT where the worker has changed since, or a victim is not what
  * the plan takes it for: make another plan. SLOTWISE_UNKNOWN_VALUE where the counts of
- * `preemption` are not those of `victims`. Otherwise as slotwise_reserve; SLOTWISE_COUNT.
+ * `preemption` are not those of `victims`. SLOTWISE_ONE_AT_A_TIME where the request asks for devices.
+ * Otherwise as slotwise_reserve; SLOTWISE_COUNT.
  *
  * Threads: any. Takes a lock for a short time if anybody has to leave.
  * Safety: `request` points to a slotwise_request_t, `preemption` to a slotwise_preemption_t;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// The parts of src/ffi, in the order of the manual.
-const PARTS: [&str; 25] = [
+const PARTS: [&str; 26] = [
     "limits",
     "status",
     "failure",
@@ -15,6 +15,7 @@ const PARTS: [&str; 25] = [
     "workers",
     "life",
     "listing",
+    "devices",
     "accounts",
     "terms",
     "reserve",

@@ -16,11 +16,22 @@ use crate::sync::{Stop, stop};
 impl Engine {
     /// The devices that a reservation holds; none if it asked for none, or is not held. No lock.
     pub fn granted(&self, ticket: Ticket) -> Option<Granted> {
-        match self.ledger.look(ticket)? {
-            Sighting::Live(_, held) | Sighting::Pledged(_, held) if held.rides => {
-                self.ledger.look_granted(ticket).flatten()
+        self.granted_if_held(ticket).flatten()
+    }
+
+    /// The same, and whether it is held at all. Looks again where the reservation was being changed
+    /// meanwhile, so that one which keeps its devices is never said to have none.
+    pub(crate) fn granted_if_held(&self, ticket: Ticket) -> Option<Option<Granted>> {
+        loop {
+            match self.ledger.look(ticket)? {
+                Sighting::Live(_, held) | Sighting::Pledged(_, held) if held.rides => {
+                    if let Some(granted) = self.ledger.look_granted(ticket) {
+                        return Some(granted);
+                    }
+                }
+                Sighting::Live(..) | Sighting::Pledged(..) => return Some(None),
+                Sighting::Between(..) => return None,
             }
-            _ => None,
         }
     }
 

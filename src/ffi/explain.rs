@@ -39,6 +39,9 @@ pub const SLOTWISE_MISMATCH_GPU_SEPARATION: u32 = 5;
 pub const SLOTWISE_MISMATCH_GPU_TYPE: u32 = 6;
 /// It is preemptable and the request does not accept that.
 pub const SLOTWISE_MISMATCH_PREEMPTABLE: u32 = 7;
+/// Its GPUs are told apart as devices, and the request asks for a number of them; or the other way
+/// round. Looked at before SLOTWISE_MISMATCH_GPU_TYPE.
+pub const SLOTWISE_MISMATCH_DEVICES: u32 = 8;
 
 const fn mismatch_number(rule: Mismatch) -> u32 {
     match rule {
@@ -47,6 +50,7 @@ const fn mismatch_number(rule: Mismatch) -> u32 {
         Mismatch::Pool => SLOTWISE_MISMATCH_POOL,
         Mismatch::Labels => SLOTWISE_MISMATCH_LABELS,
         Mismatch::GpuSeparation => SLOTWISE_MISMATCH_GPU_SEPARATION,
+        Mismatch::Devices => SLOTWISE_MISMATCH_DEVICES,
         Mismatch::GpuType => SLOTWISE_MISMATCH_GPU_TYPE,
         Mismatch::Preemptable => SLOTWISE_MISMATCH_PREEMPTABLE,
     }
@@ -70,6 +74,8 @@ pub struct slotwise_mismatches_t {
     pub gpu_type: u32,
     /// SLOTWISE_MISMATCH_PREEMPTABLE.
     pub preemptable: u32,
+    /// SLOTWISE_MISMATCH_DEVICES.
+    pub devices: u32,
 }
 
 impl From<&Mismatches> for slotwise_mismatches_t {
@@ -82,6 +88,7 @@ impl From<&Mismatches> for slotwise_mismatches_t {
             gpu_separation: mismatches.by(Mismatch::GpuSeparation),
             gpu_type: mismatches.by(Mismatch::GpuType),
             preemptable: mismatches.by(Mismatch::Preemptable),
+            devices: mismatches.by(Mismatch::Devices),
         }
     }
 }
@@ -135,6 +142,8 @@ pub struct slotwise_explanation_t {
     pub reasons: slotwise_reasons_t,
     /// Those that do not match, by rule.
     pub mismatches: slotwise_mismatches_t,
+    /// 0.
+    pub reserved: u32,
     /// Of the matching workers in a state that takes it and too full by now, the one of which the
     /// smallest share is missing, summed over dimensions; of equals the one with the lower index.
     pub nearest: slotwise_near_miss_t,
@@ -156,6 +165,7 @@ impl From<&Explanation> for slotwise_explanation_t {
             fitting: explained.fitting,
             reasons: explained.reasons.into(),
             mismatches: (&explained.mismatches).into(),
+            reserved: 0,
             nearest: explained.nearest.as_ref().map(Into::into).unwrap_or_default(),
         };
         match explained.answer {
@@ -218,8 +228,8 @@ impl From<&Explained> for slotwise_explained_t {
 ///
 /// Returns SLOTWISE_OK also where the request would be refused (`status` of the explanation says so);
 /// SLOTWISE_ID_LENGTH, SLOTWISE_EMPTY, SLOTWISE_TOO_LARGE, SLOTWISE_UNKNOWN_SELECTOR,
-/// SLOTWISE_IN_FLIGHT, SLOTWISE_NULL_POINTER (also of `count` where `capacity` is not 0),
-/// SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE,
+/// SLOTWISE_IN_FLIGHT, SLOTWISE_ONE_AT_A_TIME for one that asks for devices, SLOTWISE_NULL_POINTER
+/// (also of `count` where `capacity` is not 0), SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE,
 /// SLOTWISE_COUNT, SLOTWISE_OVERLAP, or what a handle can be wrong of.
 ///
 /// Threads: any. Takes the registry's lock, under which placements go on.

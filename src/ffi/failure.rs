@@ -7,7 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::args::{self, Argument};
 use super::status::*;
-use crate::placement::{Dimension, Resources};
+use crate::placement::gpu::WHOLE;
+use crate::placement::{DeviceError, Dimension, Resources};
 use crate::registry::{SelectorError, WorkerError};
 use crate::slots::State;
 use crate::{
@@ -63,7 +64,7 @@ pub struct slotwise_reasons_t {
     pub cpu: u32,
     /// Ready with enough CPU, but short of memory.
     pub memory: u32,
-    /// Ready with enough CPU and memory, but short of GPUs.
+    /// Ready with enough CPU and memory, but short of GPUs, or of devices.
     pub gpus: u32,
     /// Ready with enough of everything, but in a place where as many of the request's group are as
     /// may be, or that is none for the group.
@@ -306,8 +307,29 @@ fn reserve(error: &ReserveError) -> slotwise_error_t {
         ReserveError::DeadlinePassed { deadline, now } => {
             out_of_range(SLOTWISE_DEADLINE_PASSED, deadline, now)
         }
+        ReserveError::Devices(e) => devices(e),
         ReserveError::Peer { index } => peer(index),
     }
+}
+
+fn devices(error: DeviceError) -> slotwise_error_t {
+    match error {
+        DeviceError::OverWhole { given } => {
+            out_of_range(SLOTWISE_DEVICE_OVER_WHOLE, given.into(), WHOLE.into())
+        }
+        DeviceError::Empty => status(SLOTWISE_DEVICE_EMPTY),
+        DeviceError::SeveralParts { count } => out_of_range(SLOTWISE_DEVICE_PARTS, count.into(), 1),
+        DeviceError::TooMany { given } => too_many_devices(given.into()),
+        DeviceError::TooMuchMemory { given } => {
+            too_large(Dimension::Memory, given, Resources::MAX.memory)
+        }
+        DeviceError::BesideGpus => status(SLOTWISE_GPUS_BESIDE_DEVICES),
+        DeviceError::OneAtATime => status(SLOTWISE_ONE_AT_A_TIME),
+    }
+}
+
+fn too_many_devices(given: u64) -> slotwise_error_t {
+    out_of_range(SLOTWISE_TOO_MANY_DEVICES, given, crate::MAX_DEVICES as u64)
 }
 
 fn quota(dimension: Dimension, used: u64, limit: u64) -> slotwise_error_t {
@@ -343,6 +365,7 @@ fn resize(error: &ResizeError) -> slotwise_error_t {
             slotwise_error_t { state: state_number(state), ..status(SLOTWISE_STATE) }
         }
         ResizeError::QuotaExceeded { dimension, used, limit } => quota(dimension, used, limit),
+        ResizeError::Devices => status(SLOTWISE_DEVICES_STAY),
         ResizeError::Lost => status(SLOTWISE_LOST),
         ResizeError::Contended => status(SLOTWISE_CONTENDED),
     }
@@ -374,6 +397,14 @@ fn worker(error: &WorkerError) -> slotwise_error_t {
             slotwise_error_t { state: state_number(state), ..status(SLOTWISE_NOT_PENDING) }
         }
         WorkerError::HandOffToItself => status(SLOTWISE_HAND_OFF_TO_ITSELF),
+        WorkerError::TooManyDevices { given } => too_many_devices(given as u64),
+        WorkerError::DuplicateDevice { index } => {
+            slotwise_error_t { index: index as u64, ..status(SLOTWISE_DUPLICATE_DEVICE) }
+        }
+        WorkerError::Island { given } => {
+            out_of_range(SLOTWISE_ISLAND_TOO_HIGH, given.into(), crate::MAX_ISLAND.into())
+        }
+        WorkerError::GpusBesideDevices => status(SLOTWISE_GPUS_BESIDE_DEVICES),
         WorkerError::TableFull { limit } => out_of_range(SLOTWISE_TABLE_FULL, 0, limit as u64),
     }
 }

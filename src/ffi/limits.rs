@@ -13,6 +13,10 @@ pub const SLOTWISE_MAX_ID_LENGTH: u32 = 64;
 pub const SLOTWISE_MAX_NAME_LENGTH: u32 = 255;
 /// Most spread groups that one request can be a member of.
 pub const SLOTWISE_MAX_LIMITS: u32 = 4;
+/// Most devices of one worker, and most that one request can ask for.
+pub const SLOTWISE_MAX_DEVICES: u32 = 16;
+/// Highest island of a device.
+pub const SLOTWISE_MAX_ISLAND: u32 = 254;
 /// Most pools, GPU types, labels or values of one label in a constraint.
 pub const SLOTWISE_MAX_LIST_LENGTH: u32 = 64;
 
@@ -21,4 +25,6 @@ const _: () = assert!(SLOTWISE_MAX_ID_LENGTH as usize == crate::MAX_ID_LEN);
 const _: () = assert!(SLOTWISE_MAX_NAME_LENGTH as usize == crate::MAX_NAME_LEN);
 const _: () = assert!(SLOTWISE_MAX_LIST_LENGTH as usize == crate::MAX_LIST_LEN);
 const _: () = assert!(SLOTWISE_MAX_LIMITS as usize == crate::MAX_LIMITS);
+const _: () = assert!(SLOTWISE_MAX_DEVICES as usize == crate::MAX_DEVICES);
+const _: () = assert!(SLOTWISE_MAX_ISLAND == crate::MAX_ISLAND as u32);
 const _: () = assert!(crate::PROBE_BUCKETS == 24);

@@ -126,7 +126,7 @@ impl slotwise_preemption_t {
 ///
 /// Returns SLOTWISE_ARRAY_TOO_SMALL where there are more than `capacity`: `*count` says how many,
 /// and nothing else is written. Where no set of victims would make room: as slotwise_reserve.
-/// SLOTWISE_OVERLAP, SLOTWISE_COUNT.
+/// SLOTWISE_ONE_AT_A_TIME where it asks for devices; SLOTWISE_OVERLAP, SLOTWISE_COUNT.
 ///
 /// Threads: any. No lock.
 /// Safety: `request` points to a slotwise_request_t; `preemption` points to a slotwise_preemption_t
@@ -191,7 +191,8 @@ pub unsafe extern "C" fn slotwise_preemption_plan(
 ///
 /// Returns SLOTWISE_VERSION_CONFLICT where the worker has changed since, or a victim is not what
 /// the plan takes it for: make another plan. SLOTWISE_UNKNOWN_VALUE where the counts of
-/// `preemption` are not those of `victims`. Otherwise as slotwise_reserve; SLOTWISE_COUNT.
+/// `preemption` are not those of `victims`. SLOTWISE_ONE_AT_A_TIME where the request asks for devices.
+/// Otherwise as slotwise_reserve; SLOTWISE_COUNT.
 ///
 /// Threads: any. Takes a lock for a short time if anybody has to leave.
 /// Safety: `request` points to a slotwise_request_t, `preemption` to a slotwise_preemption_t;

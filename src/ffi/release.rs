@@ -196,7 +196,7 @@ pub unsafe extern "C" fn slotwise_release_batch(
 /// missing), SLOTWISE_STATE where it would grow and the worker takes nothing more; nothing has
 /// changed then. SLOTWISE_LOST: the worker was removed during the call, and the reservation has
 /// ended, which is told here and not by slotwise_worker_remove. SLOTWISE_NOT_HELD,
-/// SLOTWISE_IN_FLIGHT, SLOTWISE_EMPTY, SLOTWISE_TOO_LARGE, SLOTWISE_CONTENDED,
+/// SLOTWISE_IN_FLIGHT, SLOTWISE_EMPTY, SLOTWISE_TOO_LARGE, SLOTWISE_DEVICES_STAY, SLOTWISE_CONTENDED,
 /// SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, or what a handle can be wrong of.
 ///
 /// Threads: any. No lock, no system call. Others who name the reservation meanwhile are told

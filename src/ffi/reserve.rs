@@ -36,7 +36,8 @@ pub struct slotwise_request_t {
     pub cpu: u64,
     /// How much memory, in MiB.
     pub memory: u64,
-    /// How many whole GPUs. A selector that names GPU types makes 0 a 1.
+    /// How many whole GPUs, by number: 0 where its terms ask for devices. A selector that names GPU
+    /// types makes 0 a 1.
     pub gpus: u64,
     /// Which workers it may use: from slotwise_selector, or SLOTWISE_SELECTOR_ANY.
     pub selector: u32,
@@ -50,7 +51,7 @@ pub struct slotwise_request_t {
     /// With SLOTWISE_HASH: a hash of the host, used as it is; its bits should be well mixed.
     /// Otherwise 0.
     pub hash: u64,
-    /// What it comes under beside: a time limit, a rank, a quota, limits on its group. NULL:
+    /// What it comes under beside: a time limit, a rank, a quota, limits on its group, devices. NULL:
     /// nothing.
     pub terms: *const slotwise_terms_t,
 }
@@ -217,7 +218,9 @@ impl slotwise_placement_t {
 /// SLOTWISE_IN_FLIGHT, SLOTWISE_CONTENDED, SLOTWISE_LEDGER_FULL, SLOTWISE_NULL_POINTER,
 /// SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, or what a
 /// handle can be wrong of. Of its terms: SLOTWISE_QUOTA_EXCEEDED, SLOTWISE_UNKNOWN_ACCOUNT,
-/// SLOTWISE_UNKNOWN_GROUP, SLOTWISE_TOO_MANY_LIMITS, SLOTWISE_DEADLINE_PASSED, SLOTWISE_COUNT.
+/// SLOTWISE_UNKNOWN_GROUP, SLOTWISE_TOO_MANY_LIMITS, SLOTWISE_DEADLINE_PASSED, SLOTWISE_COUNT; of the
+/// devices that they ask for: SLOTWISE_DEVICE_OVER_WHOLE, SLOTWISE_DEVICE_EMPTY,
+/// SLOTWISE_DEVICE_PARTS, SLOTWISE_TOO_MANY_DEVICES, SLOTWISE_GPUS_BESIDE_DEVICES.
 ///
 /// Threads: any. No lock, no system call.
 /// Safety: `request` points to a slotwise_request_t; `placement` points to a slotwise_placement_t.

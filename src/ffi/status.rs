@@ -119,6 +119,27 @@ pub const SLOTWISE_HAND_OFF_TO_ITSELF: i32 = 71;
 /// As many accounts or spread groups as the engine keeps. Raise max_accounts or max_groups.
 pub const SLOTWISE_TOO_MANY_NAMES: i32 = 72;
 
+/// More than 1,000 thousandths of a device are asked for.
+pub const SLOTWISE_DEVICE_OVER_WHOLE: i32 = 80;
+/// Devices are asked for, but nothing of them: device_milli is 0.
+pub const SLOTWISE_DEVICE_EMPTY: i32 = 81;
+/// A part of each of several devices is asked for: of several, each must be whole.
+pub const SLOTWISE_DEVICE_PARTS: i32 = 82;
+/// More devices than a worker can have (SLOTWISE_MAX_DEVICES).
+pub const SLOTWISE_TOO_MANY_DEVICES: i32 = 83;
+/// GPUs by number beside devices: a request asks for one of the two; a worker with devices has as
+/// many GPUs as devices, none of them set aside.
+pub const SLOTWISE_GPUS_BESIDE_DEVICES: i32 = 84;
+/// Devices are asked for by single requests and independent batches only.
+pub const SLOTWISE_ONE_AT_A_TIME: i32 = 85;
+/// Two devices of the worker have the same id; slotwise_last_error says which is the second.
+pub const SLOTWISE_DUPLICATE_DEVICE: i32 = 86;
+/// A device's island is too high (SLOTWISE_MAX_ISLAND).
+pub const SLOTWISE_ISLAND_TOO_HIGH: i32 = 87;
+/// The worker's GPUs are devices: a reservation can hold no number of GPUs there, and its devices stay
+/// as they are.
+pub const SLOTWISE_DEVICES_STAY: i32 = 88;
+
 /// A fault in slotwise itself. Nothing was oversold; please report it with what it wrote to the
 /// standard error stream.
 pub const SLOTWISE_PANIC: i32 = 99;
@@ -187,6 +208,15 @@ pub(super) const fn text(status: i32) -> &'static CStr {
         SLOTWISE_NOT_PENDING => c"only a pending worker can be handed off",
         SLOTWISE_HAND_OFF_TO_ITSELF => c"a worker cannot be handed off to itself",
         SLOTWISE_TOO_MANY_NAMES => c"as many accounts or spread groups as the engine keeps",
+        SLOTWISE_DEVICE_OVER_WHOLE => c"more than 1000 thousandths of a device are asked for",
+        SLOTWISE_DEVICE_EMPTY => c"no device, or nothing of one, is asked for",
+        SLOTWISE_DEVICE_PARTS => c"of several devices, each must be whole",
+        SLOTWISE_TOO_MANY_DEVICES => c"more devices than a worker can have",
+        SLOTWISE_GPUS_BESIDE_DEVICES => c"GPUs are given by number beside devices",
+        SLOTWISE_ONE_AT_A_TIME => c"single requests and independent batches alone can have devices",
+        SLOTWISE_DUPLICATE_DEVICE => c"two devices of the worker have the same id",
+        SLOTWISE_ISLAND_TOO_HIGH => c"a device's island is too high",
+        SLOTWISE_DEVICES_STAY => c"the worker's GPUs are devices, whose number cannot be changed",
         SLOTWISE_PANIC => c"a fault in slotwise itself: please report it",
         _ => c"unknown status",
     }

@@ -1,12 +1,13 @@
 //! What a request comes under beside what it needs: a time limit, a rank, a quota, limits on its
-//! group.
+//! group; and the devices that it asks for.
 
 use core::mem::offset_of;
 
 use super::args::{self, HasSize};
+use super::devices::island;
 use super::failure::Failure;
 use super::workers::SLOTWISE_PREEMPTABLE;
-use crate::{Account, Limit, Terms};
+use crate::{Account, DeviceNeed, Island, Limit, Terms};
 
 /// `hold_until` is set: the reservation is provisional.
 pub const SLOTWISE_HOLD: u32 = 1;
@@ -59,6 +60,20 @@ pub struct slotwise_terms_t {
     pub limit_count: usize,
     /// 0.
     pub reserved: u64,
+    /// Asks for so many devices, all of them different, on one worker that was registered with
+    /// devices: 1 to SLOTWISE_MAX_DEVICES. The request's `gpus` is 0 then, and slotwise_granted says
+    /// which they are. Its account is charged with a GPU for each, also for a part. 0: asks for
+    /// none, and what follows is 0 too.
+    pub device_count: u32,
+    /// Thousandths of each: 1 to 1,000; of several devices, 1,000.
+    pub device_milli: u32,
+    /// Memory of each, in MiB. 0 where it does not count. More than there can be is
+    /// SLOTWISE_TOO_LARGE.
+    pub device_memory: u64,
+    /// SLOTWISE_ISLAND_...: of several devices, whether they are to be near to one another.
+    pub island: u32,
+    /// 0.
+    pub reserved2: u32,
 }
 
 // SAFETY: `size` comes first.
@@ -70,7 +85,7 @@ impl slotwise_terms_t {
     /// # Safety
     /// As [`args`] says, of all that it points to.
     unsafe fn check(&self) -> Result<(), Failure> {
-        args::reserved(self.reserved == 0)?;
+        args::reserved(self.reserved == 0 && self.reserved2 == 0)?;
         if self.flags & !FLAGS != 0 {
             return Err(args::unknown("flags", self.flags as u64).into());
         }
@@ -80,6 +95,20 @@ impl slotwise_terms_t {
         }
         if self.flags & SLOTWISE_ACCOUNT == 0 && self.account != 0 {
             return Err(args::unknown("account", self.account as u64).into());
+        }
+        if self.device_count == 0 {
+            for (name, given) in [
+                ("device_milli", self.device_milli as u64),
+                ("device_memory", self.device_memory),
+                ("island", self.island as u64),
+            ] {
+                if given != 0 {
+                    return Err(args::unknown(name, given).into());
+                }
+            }
+        }
+        if island(self.island).is_none() {
+            return Err(args::unknown("island", self.island as u64).into());
         }
         // SAFETY: passed on.
         unsafe { args::array(self.limits, self.limit_count, "limits") }?;
@@ -105,6 +134,13 @@ impl slotwise_terms_t {
             preemptable: set(SLOTWISE_PREEMPTABLE),
             account: set(SLOTWISE_ACCOUNT).then_some(Account(self.account)),
             limits,
+            devices: (self.device_count != 0).then(|| DeviceNeed {
+                count: self.device_count,
+                milli: self.device_milli,
+                memory: self.device_memory,
+                // One that is none has been refused.
+                island: island(self.island).unwrap_or(Island::Any),
+            }),
         }
     }
 }

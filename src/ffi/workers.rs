@@ -3,6 +3,7 @@
 use core::ffi::c_char;
 
 use super::args::{self, HasSize, Strided, slotwise_text_t};
+use super::devices::{self, slotwise_device_t};
 use super::failure::{Failure, call, slotwise_error_t, state_number};
 use super::handle::{self, slotwise_engine_t};
 use super::status::*;
@@ -144,6 +145,13 @@ pub struct slotwise_worker_spec_t {
     /// slotwise_heartbeat puts that off; for a worker on its way, until when it is waited for. 0:
     /// it stays until it is removed. Not looked at in an update.
     pub lease: u64,
+    /// Its GPUs one by one, so that requests can ask for parts of one, or are told which they got
+    /// (slotwise_terms_t). `total.gpus` is 0 or as many, and none is set aside. Requests for a number
+    /// of GPUs are not placed on such a worker; requests for devices are placed on no other. They stay
+    /// as they are while it is registered: an update looks at their number alone, for `total`.
+    pub devices: *const slotwise_device_t,
+    /// How many: at most SLOTWISE_MAX_DEVICES.
+    pub device_count: usize,
 }
 
 // SAFETY: `size` comes first.
@@ -188,12 +196,22 @@ impl slotwise_worker_spec_t {
         }
     }
 
+    /// What it has in all: its devices are its GPUs, also where it does not say their number again.
+    fn total(&self) -> Resources {
+        let mut total: Resources = self.total.into();
+        if total.gpus == 0 {
+            total.gpus = self.device_count as u64;
+        }
+        total
+    }
+
     /// # Safety
     /// As [`args`] says, of all that it points to.
     pub(super) unsafe fn get(&self) -> Result<WorkerSpec, Failure> {
         // SAFETY: passed on.
-        let said = unsafe { self.read() }?;
-        let mut spec = WorkerSpec::new(said.id, self.total.into())
+        let (said, devices) =
+            unsafe { (self.read()?, devices::read(self.devices, self.device_count)?) };
+        let mut spec = WorkerSpec::new(said.id, self.total())
             .set_aside(self.set_aside.into())
             .pool(said.pool)
             .gpu_type(said.gpu_type)
@@ -215,6 +233,11 @@ impl slotwise_worker_spec_t {
         if let Some(machine) = said.machine {
             spec = spec.machine(machine);
         }
+        if !devices.is_empty() {
+            spec = spec.devices(devices);
+            // Another number is the engine's to refuse.
+            spec.total = self.total();
+        }
         Ok(spec)
     }
 
@@ -229,7 +252,7 @@ impl slotwise_worker_spec_t {
         let set = |field: u32| fields & field != 0;
         let flag = |flag: u32| self.flags & flag != 0;
         if set(SLOTWISE_SET_TOTAL) {
-            update = update.total(self.total.into());
+            update = update.total(self.total());
         }
         if set(SLOTWISE_SET_SET_ASIDE) {
             update = update.set_aside(self.set_aside.into());
@@ -313,7 +336,7 @@ pub struct slotwise_worker_info_t {
     pub set_aside: slotwise_resources_t,
     /// What reservations hold.
     pub held: slotwise_resources_t,
-    /// total - set_aside - held.
+    /// total - set_aside - held. Where its GPUs are devices, those that are free as a whole.
     pub free: slotwise_free_t,
     /// Its priority.
     pub priority: i32,
@@ -385,7 +408,8 @@ pub struct slotwise_added_t {
 /// Returns SLOTWISE_DUPLICATE_WORKER, SLOTWISE_ID_LENGTH, SLOTWISE_NAME_LENGTH, SLOTWISE_TOO_LARGE,
 /// SLOTWISE_SET_ASIDE, SLOTWISE_GPU_TYPE, SLOTWISE_TABLE_FULL, SLOTWISE_NULL_POINTER,
 /// SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, SLOTWISE_COUNT, or what a
-/// handle can be wrong of.
+/// handle can be wrong of. Of its devices: SLOTWISE_TOO_MANY_DEVICES, SLOTWISE_DUPLICATE_DEVICE,
+/// SLOTWISE_ISLAND_TOO_HIGH, SLOTWISE_GPUS_BESIDE_DEVICES, SLOTWISE_MISALIGNED.
 ///
 /// Threads: any. Takes the registry's lock.
 /// Safety: `spec` points to a slotwise_worker_spec_t; `worker` is NULL or points to a
@@ -416,8 +440,8 @@ pub unsafe extern "C" fn slotwise_worker_add(
 ///
 /// Returns SLOTWISE_OK also where some were refused; the entry says why. Where a structure cannot
 /// be read (SLOTWISE_NULL_POINTER, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE,
-/// SLOTWISE_STRIDE, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, SLOTWISE_COUNT, or what a handle can be
-/// wrong of), none is registered and nothing is written.
+/// SLOTWISE_ISLAND_TOO_HIGH, SLOTWISE_STRIDE, SLOTWISE_MISALIGNED, SLOTWISE_OVERLAP, SLOTWISE_COUNT, or
+/// what a handle can be wrong of), none is registered and nothing is written.
 ///
 /// Threads: any. Takes the registry's lock.
 /// Safety: `specs` has `count` entries, `added` is NULL or has room for as many; `registered` is
@@ -497,8 +521,9 @@ pub(super) unsafe fn with_id(
 /// placed until enough has been released.
 ///
 /// Returns SLOTWISE_UNKNOWN_WORKER, SLOTWISE_NAME_LENGTH, SLOTWISE_TOO_LARGE, SLOTWISE_SET_ASIDE,
-/// SLOTWISE_GPU_TYPE, SLOTWISE_OLD_GENERATION, SLOTWISE_NULL_POINTER, SLOTWISE_STRUCT_SIZE,
-/// SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, SLOTWISE_COUNT, or what a handle can be wrong of.
+/// SLOTWISE_GPU_TYPE, SLOTWISE_GPUS_BESIDE_DEVICES, SLOTWISE_OLD_GENERATION, SLOTWISE_NULL_POINTER,
+/// SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, SLOTWISE_COUNT, or what a handle
+/// can be wrong of.
 ///
 /// Threads: any. Takes the registry's lock.
 /// Safety: `id` has `id_length` bytes; `spec` points to a slotwise_worker_spec_t; `info` is NULL or
