@@ -88,6 +88,8 @@ impl Spec {
             reserved: 0,
             generation: 0,
             lease: 0,
+            devices: core::ptr::null(),
+            device_count: 0,
         }
     }
 }
@@ -349,6 +351,7 @@ impl World {
             reserved: 0,
             max_accounts: 4,
             max_groups: 4,
+            max_unmet: 64,
         };
         let mut engine = 0;
         // SAFETY: our own structures, here and in all that follows: each pointer is to a value or

@@ -301,6 +301,8 @@ impl<'a> Soup<'a> {
         })?;
         let flags = self.number(8)?;
         let set = |flag: u32| flags & flag != 0;
+        let devices = if self.rarely(3)? { self.number(18)? } else { 0 };
+        let parts = devices > 0 || self.rarely(40)?;
         let terms = slotwise_terms_t {
             size: self.size::<slotwise_terms_t>()?,
             flags,
@@ -310,6 +312,16 @@ impl<'a> Soup<'a> {
             limit_count: self.count(limits.len())?,
             limits: self.put(&limits)?,
             reserved: self.zero()?,
+            device_count: devices,
+            device_milli: match self.u.arbitrary::<u8>()? {
+                _ if !parts => 0,
+                n if devices == 1 && n > 20 => u32::from(n) * 4,
+                0..20 => self.number(1_002)?,
+                _ => 1_000,
+            },
+            device_memory: if parts { self.amount(134_217_727)? } else { 0 },
+            island: if parts { self.number(3)? } else { 0 },
+            reserved2: self.zero()?,
         };
         let terms = self.put(&[terms])?;
         // Results may lie over it, as over ids.
@@ -323,10 +335,25 @@ impl<'a> Soup<'a> {
         } else {
             vec![]
         };
+        let devices = if self.rarely(3)? {
+            self.list(4, |s| {
+                Ok(slotwise_device_t {
+                    id: s.text()?,
+                    memory: s.amount(134_217_727)?,
+                    island: if s.rarely(16)? { s.u.arbitrary()? } else { s.number(2)? },
+                    reserved: s.zero()?,
+                })
+            })?
+        } else {
+            vec![]
+        };
         let mut total = self.resources()?;
         // Room for several requests.
         for amount in [&mut total.cpu, &mut total.memory, &mut total.gpus] {
             *amount = if *amount < 5 { *amount * 8 } else { *amount };
+        }
+        if !devices.is_empty() && !self.rarely(16)? {
+            total.gpus = 0;
         }
         Ok(slotwise_worker_spec_t {
             size: self.size::<slotwise_worker_spec_t>()?,
@@ -337,7 +364,7 @@ impl<'a> Soup<'a> {
             priority: if self.rarely(4)? { self.u.arbitrary()? } else { 0 },
             tier: if self.rarely(4)? { self.number(257)? } else { 0 },
             pool: self.attribute()?,
-            gpu_type: if total.gpus > 0 || self.rarely(20)? {
+            gpu_type: if total.gpus > 0 || !devices.is_empty() || self.rarely(20)? {
                 self.attribute()?
             } else {
                 slotwise_text_t { data: core::ptr::null(), length: 0 }
@@ -349,6 +376,8 @@ impl<'a> Soup<'a> {
             reserved: self.zero()?,
             generation: self.pick(4)? as u64,
             lease: if self.rarely(4)? { self.time()? } else { 0 },
+            device_count: self.count(devices.len())?,
+            devices: self.put(&devices)?,
         })
     }
 
@@ -406,6 +435,7 @@ impl<'a> Soup<'a> {
             reserved: self.zero()?,
             max_accounts: limit(self, 3, 16_777_216)?,
             max_groups: limit(self, 3, 16_777_216)?,
+            max_unmet: limit(self, 3, 1_048_576)?,
         })
     }
 
@@ -565,7 +595,7 @@ impl<'a> Soup<'a> {
     fn call(&mut self) -> Result<()> {
         self.used = 8 * self.pick(16)?;
         (self.read, self.write) = (vec![], vec![]);
-        let which = self.pick(56)?;
+        let which = self.pick(58)?;
         let (engine, known) = self.handle()?;
         // Whether arrays that overlap must be refused.
         let mut apart = false;
@@ -904,6 +934,16 @@ impl<'a> Soup<'a> {
                     go!(slotwise_worker_ready_generation(engine, id.data, id.length, time, to))
                 }
             }
+            56 => {
+                apart = true;
+                let (worker, capacity) = (self.worker()?, self.pick(5)?);
+                let (to, count) = (self.out(capacity)?, self.out(1)?);
+                go!(slotwise_worker_devices(engine, worker, to, capacity, count))
+            }
+            57 => {
+                let (ticket, to) = (self.ticket()?, self.out(1)?);
+                go!(slotwise_granted(engine, ticket, to))
+            }
             54 => {
                 apart = true;
                 let (from, to, capacity) = (self.text()?, self.text()?, self.pick(3)?);
@@ -1098,6 +1138,7 @@ fuzz_target!(|data: &[u8]| {
         reserved: 0,
         max_accounts: 3,
         max_groups: 3,
+        max_unmet: 8,
     };
     let mut engine = 0;
     // SAFETY: our own structures.
