@@ -299,6 +299,88 @@ fn the_clock_goes_on_while_others_hold_and_confirm() {
     ok(slotwise_engine_free(engine));
 }
 
+/// Parts of devices and whole ones, each looked at while it is held.
+fn sharer(engine: slotwise_engine_t, thread: u64) {
+    let mut random = Random(thread * 0x9e37_79b9_7f4a_7c15 + 1);
+    let mut held: Vec<(u64, slotwise_terms_t)> = Vec::new();
+    for _ in 0..rounds() {
+        if random.below(8) < held.len() as u64 {
+            let (ticket, terms) = held.swap_remove(random.below(held.len() as u64) as usize);
+            // SAFETY: integers; then as the header asks.
+            unsafe {
+                let mut granted: slotwise_granted_t = zeroed();
+                ok(slotwise_granted(engine, ticket, &mut granted));
+                assert_eq!(granted.devices.count_ones(), terms.device_count);
+                assert_eq!(
+                    (granted.milli, granted.memory),
+                    (terms.device_milli, terms.device_memory)
+                );
+                ok(slotwise_release(engine, ticket, null_mut()));
+                let late = slotwise_granted(engine, ticket, &mut granted);
+                assert_eq!(late, SLOTWISE_NOT_HELD);
+            }
+            continue;
+        }
+        let mut terms: slotwise_terms_t = sized();
+        (terms.device_count, terms.device_milli) = match random.below(4) {
+            0 => (2, 1_000),
+            _ => (1, 1 + random.below(999) as u32),
+        };
+        terms.device_memory = random.below(20);
+        let mut wanted = request("", 1);
+        wanted.terms = &terms;
+        // SAFETY: integers; then as the header asks.
+        unsafe {
+            let mut placed: slotwise_placement_t = zeroed();
+            let status = slotwise_reserve(engine, &wanted, &mut placed);
+            if one_of(status, &[SLOTWISE_BUSY, SLOTWISE_CONTENDED]) {
+                held.push((placed.ticket, terms));
+            }
+        }
+    }
+    for (ticket, _) in held {
+        // SAFETY: as the header asks.
+        ok(unsafe { slotwise_release(engine, ticket, null_mut()) });
+    }
+}
+
+#[test]
+fn eight_threads_share_devices() {
+    let (mut engine, mut worker) = (0, 0);
+    let ids = ["0", "1", "2", "3"];
+    let device = |id| slotwise_device_t { id: text(id), memory: 100, island: 0, reserved: 0 };
+    let devices = ids.map(device);
+    let mut spec: slotwise_worker_spec_t = sized();
+    spec.id = text("w");
+    spec.total = slotwise_resources_t { cpu: CAPACITY, memory: CAPACITY, gpus: 0 };
+    (spec.devices, spec.device_count) = (devices.as_ptr(), devices.len());
+    // SAFETY: as the header asks.
+    unsafe {
+        ok(slotwise_engine_new(null(), &mut engine));
+        ok(slotwise_worker_add(engine, &spec, &mut worker));
+    }
+    // SAFETY: integers.
+    let mut states: [slotwise_device_state_t; 4] = unsafe { zeroed() };
+    let mut look = || {
+        let mut count = 0;
+        let to = states.as_mut_ptr();
+        // SAFETY: as the header asks.
+        ok(unsafe { slotwise_worker_devices(engine, worker, to, 4, &mut count) });
+        assert!(count == 4 && states.iter().all(|one| one.free_milli <= 1_000), "{states:?}");
+        states
+    };
+    thread::scope(|scope| {
+        (0..THREADS).for_each(|thread| drop(scope.spawn(move || sharer(engine, thread))));
+        (0..rounds()).for_each(|_| drop(look()));
+    });
+    assert!(look().iter().all(|one| (one.free_milli, one.free_memory) == (1_000, 100)));
+    let mut audit: slotwise_audit_t = sized();
+    // SAFETY: as the header asks.
+    unsafe { ok(slotwise_audit(engine, &mut audit, null_mut(), 0)) };
+    assert_eq!((audit.ok, audit.reservations, audit.unsettled), (1, 0, 0), "{audit:?}");
+    ok(slotwise_engine_free(engine));
+}
+
 /// Each thread has a reference of its own; the engine is closed under all of them and goes with the
 /// last. The threads live through all rounds: ThreadSanitizer knows nothing of the lock in the
 /// standard library by which an ended thread hands on what it kept.
