@@ -229,7 +229,7 @@ fn eight_threads_share_an_engine() {
 
 /// Provisional reservations on an account, confirmed or not, while the clock goes on.
 fn holder(engine: slotwise_engine_t, account: u32, thread: u64) {
-    let mut random = Random(thread * 0x9e37_79b9_7f4a_7c15 + 1);
+    let mut random = Random(thread.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
     let refused =
         [SLOTWISE_BUSY, SLOTWISE_CONTENDED, SLOTWISE_QUOTA_EXCEEDED, SLOTWISE_DEADLINE_PASSED];
     for _ in 0..rounds() {
@@ -301,7 +301,7 @@ fn the_clock_goes_on_while_others_hold_and_confirm() {
 
 /// Parts of devices and whole ones, each looked at while it is held.
 fn sharer(engine: slotwise_engine_t, thread: u64) {
-    let mut random = Random(thread * 0x9e37_79b9_7f4a_7c15 + 1);
+    let mut random = Random(thread.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1);
     let mut held: Vec<(u64, slotwise_terms_t)> = Vec::new();
     for _ in 0..rounds() {
         if random.below(8) < held.len() as u64 {
@@ -371,7 +371,7 @@ fn eight_threads_share_devices() {
     };
     thread::scope(|scope| {
         (0..THREADS).for_each(|thread| drop(scope.spawn(move || sharer(engine, thread))));
-        (0..rounds()).for_each(|_| drop(look()));
+        (0..rounds()).for_each(|_| _ = look());
     });
     assert!(look().iter().all(|one| (one.free_milli, one.free_memory) == (1_000, 100)));
     let mut audit: slotwise_audit_t = sized();
