@@ -112,12 +112,14 @@ impl WorkerSpec {
     }
 
     /// Its GPUs one by one, so that requests can ask for parts of one ([`DeviceNeed`](crate::DeviceNeed)) and are told
-    /// which they got: at most [`MAX_DEVICES`](crate::MAX_DEVICES). They are the worker's GPUs, whatever number
-    /// its total names, and stay as they are while it is registered. Requests for a number of GPUs
+    /// which they got: at most [`MAX_DEVICES`](crate::MAX_DEVICES). They are the worker's GPUs, so that its total
+    /// names as many or none, and stay as they are while it is registered. Requests for a number of GPUs
     /// are not placed on such a worker; requests for devices are placed on no other.
     pub fn devices(mut self, devices: impl IntoIterator<Item = DeviceSpec>) -> Self {
         self.devices = devices.into_iter().collect();
-        self.total.gpus = self.devices.len() as u64;
+        if self.total.gpus == 0 {
+            self.total.gpus = self.devices.len() as u64;
+        }
         self
     }
 

@@ -610,8 +610,13 @@ fn apply(spec: WorkerSpec, update: WorkerUpdate) -> WorkerSpec {
     let mut labels = update.labels.unwrap_or(spec.labels);
     labels.sort();
     labels.dedup_by(|a, b| a.0 == b.0);
+    let mut total = update.total.unwrap_or(spec.total);
+    if total.gpus == 0 {
+        // Devices stay, and are the worker's GPUs.
+        total.gpus = spec.devices.len() as u64;
+    }
     WorkerSpec {
-        total: update.total.unwrap_or(spec.total),
+        total,
         set_aside: update.set_aside.unwrap_or(spec.set_aside),
         gpu_type: update.gpu_type.unwrap_or(spec.gpu_type),
         pool: update.pool.unwrap_or(spec.pool),

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "table.h"
+#include "table_devices.h"
 
 /* --- workers --------------------------------------------------------------------------------- */
 
@@ -36,6 +37,7 @@ static slotwise_worker_spec_t spec_of(const char *id) {
         labels[k].value = text(value);
     }
     s.labels = labels;
+    devices_of(&s);
     return s;
 }
 
@@ -192,7 +194,8 @@ static const slotwise_terms_t *terms_of(void) {
         limits[k].group = (uint32_t)entry(groups, &group_count, items[k], 0)->value;
         limits[k].at_most = (uint32_t)strtoul(at_most, NULL, 10);
     }
-    return terms.flags || terms.priority || terms.limit_count ? &terms : NULL;
+    int devices = device_terms(&terms);
+    return terms.flags || terms.priority || terms.limit_count || devices ? &terms : NULL;
 }
 
 static slotwise_request_t request_of(const char *id, size_t index) {
@@ -460,7 +463,8 @@ int main(int count, char **arguments) {
         got.count = 0;
         if (strcmp(op, "engine") == 0) {
             engine_step();
-        } else if (!workers_step(op) && !terms_step(op) && !foresight_step(op)) {
+        } else if (!workers_step(op) && !terms_step(op) && !foresight_step(op) &&
+                   !devices_step_of(op)) {
             reservations_step(op);
         }
         read_fields(arrow, &expected);

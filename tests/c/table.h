@@ -147,7 +147,16 @@ static const char *status_name(int32_t status) {
                  {SLOTWISE_CLOCK_WENT_BACK, "clock_went_back"},
                  {SLOTWISE_OLD_GENERATION, "old_generation"},
                  {SLOTWISE_NOT_PENDING, "not_pending"},
-                 {SLOTWISE_HAND_OFF_TO_ITSELF, "hand_off_to_itself"}};
+                 {SLOTWISE_HAND_OFF_TO_ITSELF, "hand_off_to_itself"},
+                 {SLOTWISE_DEVICE_OVER_WHOLE, "device_over_whole"},
+                 {SLOTWISE_DEVICE_EMPTY, "device_empty"},
+                 {SLOTWISE_DEVICE_PARTS, "device_parts"},
+                 {SLOTWISE_TOO_MANY_DEVICES, "too_many_devices"},
+                 {SLOTWISE_GPUS_BESIDE_DEVICES, "gpus_beside_devices"},
+                 {SLOTWISE_ONE_AT_A_TIME, "one_at_a_time"},
+                 {SLOTWISE_DUPLICATE_DEVICE, "duplicate_device"},
+                 {SLOTWISE_ISLAND_TOO_HIGH, "island_too_high"},
+                 {SLOTWISE_DEVICES_STAY, "devices_stay"}};
     for (size_t k = 0; k < sizeof names / sizeof *names; k++)
         if (names[k].status == status) return names[k].name;
     return slotwise_status_text(status);

@@ -1,5 +1,6 @@
 //! What the steps of the table do on the crate, and what came of them by name.
 
+mod devices;
 mod foresight;
 mod terms;
 
@@ -104,6 +105,10 @@ fn worker_status(error: &WorkerError) -> &'static str {
         WorkerError::LeasePassed { .. } => "deadline_passed",
         WorkerError::NotPending { .. } => "not_pending",
         WorkerError::HandOffToItself => "hand_off_to_itself",
+        WorkerError::TooManyDevices { .. } => "too_many_devices",
+        WorkerError::DuplicateDevice { .. } => "duplicate_device",
+        WorkerError::Island { .. } => "island_too_high",
+        WorkerError::GpusBesideDevices => "gpus_beside_devices",
         other => panic!("the table names no {other:?}"),
     }
 }
@@ -123,6 +128,7 @@ fn reserve_status(error: &ReserveError) -> &'static str {
         ReserveError::QuotaExceeded { .. } => "quota_exceeded",
         ReserveError::DeadlinePassed { .. } => "deadline_passed",
         ReserveError::Peer { .. } => "peer",
+        ReserveError::Devices(error) => devices::device_status(error),
         other => panic!("the table names no {other:?}"),
     }
 }
@@ -233,6 +239,7 @@ impl Host {
             "resize" => match self.engine.resize_id(id, step.amounts(0)) {
                 Ok(_) => status("ok"),
                 Err(ResizeError::NotHeld) => status("not_held"),
+                Err(ResizeError::Devices) => status("devices_stay"),
                 Err(ResizeError::State { .. }) => status("state"),
                 Err(ResizeError::QuotaExceeded { .. }) => status("quota_exceeded"),
                 Err(ResizeError::Short { missing }) => got([
@@ -253,6 +260,8 @@ impl Host {
                 got([("forgotten", (forgotten as u8).to_string())])
             }
             "group" => self.group(step),
+            "granted" => self.granted(step),
+            "devices" => self.devices(step),
             "race" => self.race(step),
             "info" => match self.engine.worker(id) {
                 None => status("unknown_worker"),
@@ -504,6 +513,7 @@ fn set_aside(step: &Step<'_>) -> Resources {
 
 fn spec(step: &Step<'_>, id: &str) -> WorkerSpec {
     let mut spec = WorkerSpec::new(id, step.amounts(0))
+        .devices(devices::specs(step))
         .set_aside(set_aside(step))
         .gpu_type(step.get("type").unwrap_or_default())
         .pool(step.get("pool").unwrap_or_default())

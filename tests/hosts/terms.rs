@@ -31,7 +31,7 @@ impl Host {
             priority: step.get("priority").map_or(0, |n| n.parse().expect("a number")),
             preemptable: step.number("preemptable") == 1,
             account: step.get("account").map(|name| self.accounts[name]),
-            devices: None,
+            devices: devices::need(step),
             limits,
         };
         (terms != Terms::new()).then_some(terms)

@@ -483,13 +483,6 @@ impl World {
                     }
                     Err(WorkerError::OldGeneration { given: g, current })
                         if given == Some(g) && current == worker.generation => {}
-                    // By another name, it is asked for another number of GPUs.
-                    Err(WorkerError::GpusBesideDevices) if worker.devices => {
-                        let update = if let Op::Update(_, update) = op { update } else { return };
-                        if update.total.is_none_or(|total| total.gpus == 2) {
-                            self.fail(format!("{update:?} of {worker:?}"));
-                        }
-                    }
                     other => self.fail(format!("{other:?} of {worker:?}")),
                 }
             }
@@ -547,6 +540,9 @@ impl Worker {
                 self.ready &= generation == self.generation;
                 self.generation = generation;
                 self.total = update.total.unwrap_or(self.total);
+                if self.devices {
+                    self.total.gpus = 2;
+                }
                 self.set_aside = update.set_aside.unwrap_or(self.set_aside);
                 if let Some(pool) = &update.pool {
                     self.pool = !pool.is_empty();
