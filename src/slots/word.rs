@@ -216,7 +216,6 @@ impl<L: Layout> Word<L> {
     }
 
     /// Without devices.
-
     pub(crate) fn new(free: Free, state: State, version: u64) -> Self {
         let biased = |field: Field, value: i64| field.place((value + field.bias() as i64) as u64);
         let low = biased(L::CPU, free.cpu)

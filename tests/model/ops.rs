@@ -80,6 +80,7 @@ impl Spec {
             preemptable: self.preemptable,
             generation: 0,
             lease: None,
+            devices: Vec::new(),
         }
     }
 }
