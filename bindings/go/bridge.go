@@ -323,6 +323,16 @@ func spec(p *runtime.Pinner, w *WorkerSpec) C.slotwise_worker_spec_t {
 		p.Pin(&labels[0])
 		c.labels, c.label_count = &labels[0], C.size_t(len(labels))
 	}
+	if len(w.Devices) > 0 {
+		devices := make([]C.slotwise_device_t, len(w.Devices))
+		for k, device := range w.Devices {
+			devices[k] = C.slotwise_device_t{
+				id: pinned(p, device.ID), memory: C.uint64_t(device.Memory), island: C.uint32_t(device.Island),
+			}
+		}
+		p.Pin(&devices[0])
+		c.devices, c.device_count = &devices[0], C.size_t(len(devices))
+	}
 	return c
 }
 

@@ -52,6 +52,8 @@ typedef struct {
     int32_t priority;
     uint32_t account, flags;
     uint32_t given; /* 0: the request is under none. */
+    uint64_t device_memory;
+    uint32_t device_count, device_milli, island, reserved;
 } sw_terms_t;
 
 /* Makes `request` be under the terms, which live as long as the block that this stands in. */
@@ -62,7 +64,11 @@ typedef struct {
                                  .priority = (terms)->priority,                                    \
                                  .account = (terms)->account,                                      \
                                  .limits = (limits),                                               \
-                                 .limit_count = (limit_count)};                                    \
+                                 .limit_count = (limit_count),                                     \
+                                 .device_count = (terms)->device_count,                            \
+                                 .device_milli = (terms)->device_milli,                            \
+                                 .device_memory = (terms)->device_memory,                          \
+                                 .island = (terms)->island};                                       \
     if ((terms)->given) (request).terms = &sw_under
 
 static inline void sw_engine_new(const slotwise_config_t *config, slotwise_engine_t *engine,

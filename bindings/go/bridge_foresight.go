@@ -33,6 +33,7 @@ const (
 	_ = -(unsafe.Offsetof(Demand{}.Unservable) ^ unsafe.Offsetof(C.slotwise_demand_t{}.unservable))
 	_ = -(unsafe.Sizeof(Mismatches{}) ^ C.sizeof_slotwise_mismatches_t)
 	_ = -(unsafe.Offsetof(Mismatches{}.Preemptable) ^ unsafe.Offsetof(C.slotwise_mismatches_t{}.preemptable))
+	_ = -(unsafe.Offsetof(Mismatches{}.Devices) ^ unsafe.Offsetof(C.slotwise_mismatches_t{}.devices))
 )
 
 func explanationOf(c *C.slotwise_explanation_t) Explanation {

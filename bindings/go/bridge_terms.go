@@ -1,7 +1,7 @@
 package slotwise
 
-// The calls about what requests may come under, about the clock, preemption and hand-offs: translation and
-// nothing else, as in bridge.go.
+// The calls about what requests may come under, about the clock, preemption, hand-offs and devices:
+// translation and nothing else, as in bridge.go.
 
 /*
 #cgo CFLAGS: -std=c11 -O2
@@ -43,6 +43,10 @@ package slotwise
 #cgo nocallback sw_preemption_plan
 #cgo noescape sw_preempt
 #cgo nocallback sw_preempt
+#cgo noescape sw_granted
+#cgo nocallback sw_granted
+#cgo noescape sw_worker_devices
+#cgo nocallback sw_worker_devices
 */
 import "C"
 
@@ -59,10 +63,20 @@ const (
 	_ = -(unsafe.Sizeof(termsRecord{}) ^ C.sizeof_slotwise_terms_t)
 	_ = -(unsafe.Offsetof(termsRecord{}.priority) ^ unsafe.Offsetof(C.slotwise_terms_t{}.priority))
 	_ = -(unsafe.Offsetof(termsRecord{}.limits) ^ unsafe.Offsetof(C.slotwise_terms_t{}.limits))
+	_ = -(unsafe.Offsetof(termsRecord{}.deviceCount) ^ unsafe.Offsetof(C.slotwise_terms_t{}.device_count))
+	_ = -(unsafe.Offsetof(termsRecord{}.deviceMilli) ^ unsafe.Offsetof(C.slotwise_terms_t{}.device_milli))
+	_ = -(unsafe.Offsetof(termsRecord{}.deviceMemory) ^ unsafe.Offsetof(C.slotwise_terms_t{}.device_memory))
+	_ = -(unsafe.Offsetof(termsRecord{}.island) ^ unsafe.Offsetof(C.slotwise_terms_t{}.island))
 	_ = -(termsHold ^ C.SLOTWISE_HOLD)
 	_ = -(termsPreemptable ^ C.SLOTWISE_PREEMPTABLE)
 	_ = -(termsAccount ^ C.SLOTWISE_ACCOUNT)
 	_ = -(MaxLimits ^ C.SLOTWISE_MAX_LIMITS)
+
+	// What is granted is written where it lies.
+	_ = -(unsafe.Sizeof(Granted{}) ^ C.sizeof_slotwise_granted_t)
+	_ = -(unsafe.Offsetof(Granted{}.Milli) ^ unsafe.Offsetof(C.slotwise_granted_t{}.milli))
+	_ = -(unsafe.Offsetof(Granted{}.Memory) ^ unsafe.Offsetof(C.slotwise_granted_t{}.memory))
+	_ = -(MaxDevices ^ C.SLOTWISE_MAX_DEVICES)
 )
 
 // A termsRecord is a slotwise_terms_t; its pointer is a number, as those of a record are.
@@ -74,6 +88,10 @@ type termsRecord struct {
 	limits      uintptr
 	limitCount  uint64
 	reserved    uint64
+
+	deviceCount, deviceMilli uint32
+	deviceMemory             uint64
+	island, reserved2        uint32
 }
 
 const termsSize = C.sizeof_slotwise_terms_t
@@ -88,6 +106,8 @@ func termsOf(t *Terms) (terms C.sw_terms_t, limits *C.slotwise_limit_t, count C.
 	terms = C.sw_terms_t{
 		hold_until: C.uint64_t(t.HoldUntil), priority: C.int32_t(t.Priority),
 		account: C.uint32_t(account), flags: C.uint32_t(flags), given: 1,
+		device_memory: C.uint64_t(t.Devices.Memory), device_count: C.uint32_t(t.Devices.Count),
+		device_milli: C.uint32_t(t.Devices.Milli), island: C.uint32_t(t.Devices.Island),
 	}
 	return terms, (*C.slotwise_limit_t)(unsafe.Pointer(unsafe.SliceData(t.Limits))), C.size_t(len(t.Limits))
 }
@@ -383,4 +403,34 @@ func cPreempt(op string, engine uint64, r *Request, plan *Preemption) (Reservati
 		return Reservation{}, failure(op, &e)
 	}
 	return reservationOf(&placed), nil
+}
+
+func cGranted(op string, engine uint64, ticket Ticket) (granted Granted, err error) {
+	var e C.slotwise_error_t
+	C.sw_granted(C.slotwise_engine_t(engine), C.uint64_t(ticket),
+		(*C.slotwise_granted_t)(unsafe.Pointer(&granted)), &e)
+	if e.status != 0 {
+		return Granted{}, failure(op, &e)
+	}
+	return granted, nil
+}
+
+func cWorkerDevices(op string, engine uint64, worker Worker) ([]DeviceState, error) {
+	var e C.slotwise_error_t
+	var states [MaxDevices]C.slotwise_device_state_t
+	var count C.size_t
+	C.sw_worker_devices(C.slotwise_engine_t(engine), C.slotwise_worker_t(worker), &states[0],
+		C.size_t(len(states)), &count, &e)
+	if e.status != 0 {
+		return nil, failure(op, &e)
+	}
+	if count == 0 {
+		return nil, nil
+	}
+	devices := make([]DeviceState, count)
+	for k := range devices {
+		c := &states[k]
+		devices[k] = DeviceState{uint32(c.free_milli), uint8(c.island), uint64(c.free_memory), uint64(c.memory)}
+	}
+	return devices, nil
 }

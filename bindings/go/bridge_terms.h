@@ -1,4 +1,5 @@
-/* The calls about what requests may come under, about the clock, preemption and hand-offs; as bridge.h. */
+/* The calls about what requests may come under, about the clock, preemption, hand-offs
+ * and devices; as bridge.h. */
 #ifndef SLOTWISE_GO_BRIDGE_TERMS_H
 #define SLOTWISE_GO_BRIDGE_TERMS_H
 
@@ -122,6 +123,17 @@ static inline void sw_preempt(slotwise_engine_t engine, const char *id, size_t i
     slotwise_request_t request = sw_request(id, id_length, key, key_length, need);
     SW_UNDER(request, terms, limits, limit_count);
     SW_TRY(slotwise_preempt(engine, &request, preemption, victims, count, placement));
+}
+
+static inline void sw_granted(slotwise_engine_t engine, uint64_t ticket,
+                              slotwise_granted_t *granted, slotwise_error_t *err) {
+    SW_TRY(slotwise_granted(engine, ticket, granted));
+}
+
+static inline void sw_worker_devices(slotwise_engine_t engine, slotwise_worker_t worker,
+                                     slotwise_device_state_t *states, size_t capacity,
+                                     size_t *count, slotwise_error_t *err) {
+    SW_TRY(slotwise_worker_devices(engine, worker, states, capacity, count));
 }
 
 #endif

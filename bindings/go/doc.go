@@ -27,7 +27,8 @@
 // # What comes after a placement
 //
 // A request may come under [Terms]: a time until which it is provisional, a rank, an account with a quota,
-// limits on its group. [Engine.Tick] tells the engine the time and returns what has ended;
+// limits on its group, devices: a part of a GPU ([PartOfDevice]), or several of which [Engine.Granted] says
+// which they are. [Engine.Tick] tells the engine the time and returns what has ended;
 // [Engine.Confirm] makes a provisional reservation a lasting one; [Engine.PlanPreemption] and
 // [Engine.Preempt] make room for what ranks higher. Workers have leases ([Engine.Heartbeat]), are of a
 // generation of a rollout ([Engine.ReadyGeneration]), and may come under another id than expected
@@ -42,7 +43,7 @@
 //
 // # Units
 //
-// CPU is in millicores, memory in MiB, GPUs are whole. Times are numbers of the host's clock, in whatever
+// CPU is in millicores, memory in MiB, GPUs are whole; parts of a device are in thousandths of it. Times are numbers of the host's clock, in whatever
 // unit it counts, that do not go back. IDs are any bytes, UTF-8 or not, at most
 // [MaxIDLength] of them.
 //

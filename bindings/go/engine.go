@@ -123,7 +123,8 @@ func (e *Engine) AddWorker(spec WorkerSpec) (Worker, error) {
 }
 
 // AddWorkers registers many under one lock, each for itself, and returns what became of each, and how
-// many were registered. The error is that of the call; where it is not nil, none was.
+// many were registered. The error is that of the call; where it is not nil, none was: so also where a
+// device's Island is over MaxIsland.
 func (e *Engine) AddWorkers(specs []WorkerSpec) ([]Added, int, error) {
 	added := make([]Added, len(specs))
 	registered, err := cWorkersAdd("AddWorkers", e.get(), specs, added)
@@ -240,7 +241,8 @@ func (e *Engine) Snapshot(worker Worker) (Snapshot, error) {
 	return snapshot, err
 }
 
-// WorkerSpec is the worker as it would be registered now, its names and labels included.
+// WorkerSpec is the worker as it would be registered now, its names and labels included. The IDs of its
+// Devices alone are empty: the engine does not tell them.
 func (e *Engine) WorkerSpec(worker Worker) (WorkerSpec, error) {
 	const op = "WorkerSpec"
 	info, err := e.WorkerInfo(worker)
@@ -251,6 +253,15 @@ func (e *Engine) WorkerSpec(worker Worker) (WorkerSpec, error) {
 		ID: info.ID, Total: info.Total, SetAside: info.SetAside, Priority: info.Priority, Tier: info.Tier,
 		RequiresSelector: info.RequiresSelector, Preemptable: info.Preemptable,
 		Pending: info.State == Pending, Generation: info.Generation, Lease: info.Lease,
+	}
+	if info.Total.GPUs > 0 {
+		states, err := cWorkerDevices(op, e.get(), worker)
+		if err != nil {
+			return WorkerSpec{}, err
+		}
+		for _, state := range states {
+			spec.Devices = append(spec.Devices, Device{Memory: state.Memory, Island: state.Island})
+		}
 	}
 	for _, text := range [...]struct {
 		field int
@@ -332,7 +343,8 @@ func (e *Engine) each(by int, name string) iter.Seq[WorkerInfo] {
 //
 // Errors: [ErrBusy] or [ErrNever] where no worker took it, and what can be wrong with a request. Of its
 // terms: [ErrQuotaExceeded], [ErrDeadlinePassed], [ErrTooManyLimits], [ErrUnknownAccount] and
-// [ErrUnknownGroup].
+// [ErrUnknownGroup]; of the devices that they ask for: [ErrDeviceOverWhole], [ErrDeviceEmpty],
+// [ErrDeviceParts], [ErrTooManyDevices] and [ErrGPUsBesideDevices].
 func (e *Engine) Reserve(request Request) (Reservation, error) {
 	placed, err := cReserve("Reserve", e.get(), &request)
 	runtime.KeepAlive(e)
@@ -427,8 +439,9 @@ func (e *Engine) ReleaseBatch(tickets []Ticket, released []Released) (int, error
 }
 
 // Resize makes a live reservation hold need instead of what it holds, as one change of its worker. A
-// dimension that does not grow never stands in the way. [ErrShort]: there is no room to grow, and the
-// [*Error] says what is missing; [ErrState]: the worker takes nothing more; [ErrLost]: the worker was
+// dimension that does not grow never stands in the way; devices stay as they are, and in a need with GPUs
+// they are [ErrDevicesStay]. [ErrShort]: there is no room to grow, and the [*Error] says what is missing;
+// [ErrState]: the worker takes nothing more; [ErrLost]: the worker was
 // removed during the call, and the reservation with it.
 func (e *Engine) Resize(ticket Ticket, need Resources) (Resized, error) {
 	resized, err := cResize("Resize", e.get(), ticket, need)

@@ -135,6 +135,28 @@ const (
 	// ErrTooManyNames: as many accounts or spread groups as the engine keeps. Raise [Config]
 	// MaxAccounts or MaxGroups.
 	ErrTooManyNames Status = 72
+	// ErrDeviceOverWhole: more than 1,000 thousandths of a device are asked for.
+	ErrDeviceOverWhole Status = 80
+	// ErrDeviceEmpty: devices are asked for, but nothing of them: [DeviceNeed] Milli is 0.
+	ErrDeviceEmpty Status = 81
+	// ErrDeviceParts: a part of each of several devices is asked for: of several, each must be
+	// whole.
+	ErrDeviceParts Status = 82
+	// ErrTooManyDevices: more devices than a worker can have (MaxDevices).
+	ErrTooManyDevices Status = 83
+	// ErrGPUsBesideDevices: GPUs by number beside devices: a request asks for one of the two; a
+	// worker with devices has as many GPUs as devices, none of them set aside.
+	ErrGPUsBesideDevices Status = 84
+	// ErrOneAtATime: devices are asked for by single requests and independent batches only.
+	ErrOneAtATime Status = 85
+	// ErrDuplicateDevice: two devices of the worker have the same id; [*Error] says which is the
+	// second.
+	ErrDuplicateDevice Status = 86
+	// ErrIslandTooHigh: a device's island is too high (MaxIsland).
+	ErrIslandTooHigh Status = 87
+	// ErrDevicesStay: the worker's GPUs are devices: a reservation can hold no number of GPUs
+	// there, and its devices stay as they are.
+	ErrDevicesStay Status = 88
 	// ErrPanic: a fault in slotwise itself. Nothing was oversold; please report it with what it
 	// wrote to the standard error stream.
 	ErrPanic Status = 99
@@ -195,7 +217,17 @@ var statusNames = map[Status]string{
 	ErrNotPending:       "not_pending",
 	ErrHandOffToItself:  "hand_off_to_itself",
 	ErrTooManyNames:     "too_many_names",
-	ErrPanic:            "panic",
+
+	ErrDeviceOverWhole:   "device_over_whole",
+	ErrDeviceEmpty:       "device_empty",
+	ErrDeviceParts:       "device_parts",
+	ErrTooManyDevices:    "too_many_devices",
+	ErrGPUsBesideDevices: "gpus_beside_devices",
+	ErrOneAtATime:        "one_at_a_time",
+	ErrDuplicateDevice:   "duplicate_device",
+	ErrIslandTooHigh:     "island_too_high",
+	ErrDevicesStay:       "devices_stay",
+	ErrPanic:             "panic",
 }
 
 // String is the status's short name, such as "busy" or "not_held".

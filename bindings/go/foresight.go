@@ -85,6 +85,9 @@ type Mismatches struct {
 	GPUType uint32
 	// Preemptable: it is, and the request does not accept that.
 	Preemptable uint32
+	// Devices: its GPUs are told apart as such, and the request asks for a number of them; or the other
+	// way round. Looked at before GPUType.
+	Devices uint32
 }
 
 // A NearMiss is where least would have to be freed.
@@ -133,10 +136,12 @@ const (
 	MismatchGPUSeparation Mismatch = 5
 	MismatchGPUType       Mismatch = 6
 	MismatchPreemptable   Mismatch = 7
+	MismatchDevices       Mismatch = 8
 )
 
 var mismatchNames = [...]string{
 	"none", "machine", "tenant", "pool", "labels", "gpu_separation", "gpu_type", "preemptable",
+	"devices",
 }
 
 func (m Mismatch) String() string { return nameOf(mismatchNames[:], int(m), "mismatch") }
@@ -176,6 +181,9 @@ func (e Explained) String() string {
 	switch e.Reason {
 	case ReasonMismatch:
 		text = "another " + e.Mismatch().String()
+		if e.Mismatch() == MismatchDevices {
+			text = "devices on one side only"
+		}
 	case ReasonState:
 		text = e.State().String()
 	case ReasonShort:
@@ -194,7 +202,7 @@ func (e Explained) String() string {
 // takes the registry's lock, under which placements go on. O(workers).
 //
 // The error is nil also where the request would be refused; the Explanation has the Status. Errors: what
-// can be wrong with a request, and [ErrInFlight].
+// can be wrong with a request, [ErrInFlight], and [ErrOneAtATime] where it asks for devices.
 func (e *Engine) Explain(request Request) (Explanation, error) {
 	explanation, _, err := cExplain("Explain", e.get(), &request, false)
 	runtime.KeepAlive(e)
@@ -300,8 +308,8 @@ func (e *Engine) DryRunWith(batch *Batch, supposition Supposition, results []Res
 // that branch of the state. It changes nothing and takes no lock. As expensive as a dry run of the copies
 // that are placed, and one more.
 //
-// The error is nil also where none would be. Errors: what can be wrong with a request; as DryRunWith for a
-// worker of Added; [ErrCount] where n is negative or beyond 4,294,967,295.
+// The error is nil also where none would be. Errors: what can be wrong with a request; [ErrOneAtATime] where
+// it asks for devices; as DryRunWith for a worker of Added; [ErrCount] where n is negative or beyond 4,294,967,295.
 func (e *Engine) Replicas(request Request, n int, supposition Supposition) (int, error) {
 	if n < 0 || n > math.MaxUint32 {
 		return 0, wrong("Replicas", "n", ErrCount, n, math.MaxUint32)

@@ -418,6 +418,7 @@ func TestClosedNilAndZero(t *testing.T) {
 				third(e.ForgetUnmet("a")), third(e.DryRunWith(batch, slotwise.Supposition{}, result)),
 				third(e.Replicas(request, 1, slotwise.Supposition{})),
 				third(e.PlanPreemption(request)), third(e.Preempt(request, slotwise.Preemption{})),
+				third(e.Granted(1)), third(e.WorkerDevices(1)),
 				third(e.Reserve(slotwise.Request{Need: amount(1, 1), Terms: new(slotwise.Terms)})),
 				third(e.ReserveOn(1, slotwise.Request{Need: amount(1, 1), Terms: new(slotwise.Terms)})),
 			} {
@@ -1230,6 +1231,9 @@ func TestConstants(t *testing.T) {
 		"MISMATCH_TENANT": int(slotwise.MismatchTenant), "MISMATCH_POOL": int(slotwise.MismatchPool),
 		"MISMATCH_LABELS": int(slotwise.MismatchLabels), "MISMATCH_GPU_SEPARATION": int(slotwise.MismatchGPUSeparation),
 		"MISMATCH_GPU_TYPE": int(slotwise.MismatchGPUType), "MISMATCH_PREEMPTABLE": int(slotwise.MismatchPreemptable),
+		"MISMATCH_DEVICES": int(slotwise.MismatchDevices), "ISLAND_ANY": int(slotwise.IslandAny),
+		"ISLAND_PREFER": int(slotwise.IslandPrefer), "ISLAND_INSIST": int(slotwise.IslandInsist),
+		"MAX_DEVICES": slotwise.MaxDevices, "MAX_ISLAND": slotwise.MaxIsland,
 		"MAX_LIMITS": slotwise.MaxLimits, "SET_GENERATION": int(slotwise.SetGeneration),
 		"MAX_NAME_LENGTH": slotwise.MaxNameLength, "MAX_LIST_LENGTH": slotwise.MaxListLength,
 		"NO_DIMENSION": int(slotwise.NoDimension), "CPU": int(slotwise.CPU), "MEMORY": int(slotwise.Memory),

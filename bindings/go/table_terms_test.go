@@ -2,6 +2,7 @@ package slotwise_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,7 +11,7 @@ import (
 	"github.com/slotwise/slotwise/bindings/go"
 )
 
-// Steps of the table about what requests may come under, about the clock, preemption and hand-offs.
+// Steps of the table about what requests may come under, about the clock, preemption, hand-offs and devices.
 
 // terms of a step; nil where it names none of them.
 func (r *tableRun) terms(t *testing.T, in fields) *slotwise.Terms {
@@ -20,7 +21,7 @@ func (r *tableRun) terms(t *testing.T, in fields) *slotwise.Terms {
 		Preemptable: in["preemptable"] == "1",
 	}
 	named := false
-	for _, key := range []string{"hold", "priority", "preemptable", "account", "limits"} {
+	for _, key := range []string{"hold", "priority", "preemptable", "account", "limits", "device_count"} {
 		_, is := in[key]
 		named = named || is
 	}
@@ -40,6 +41,19 @@ func (r *tableRun) terms(t *testing.T, in fields) *slotwise.Terms {
 			t.Fatalf("limit %q", limit)
 		}
 		terms.Limits = append(terms.Limits, slotwise.Limit{Group: group, AtMost: uint32(n)})
+	}
+	if _, is := in["device_count"]; is {
+		island, is := map[string]slotwise.Island{
+			"": slotwise.IslandAny, "any": slotwise.IslandAny, "prefer": slotwise.IslandPrefer, "insist": slotwise.IslandInsist,
+		}[in["island"]]
+		if !is {
+			t.Fatalf("island %q", in["island"])
+		}
+		terms.Devices = slotwise.WholeDevices(uint32(in.number(t, "device_count")), island)
+		terms.Devices.Memory = uint64(in.number(t, "device_memory"))
+		if _, is := in["device_milli"]; is {
+			terms.Devices.Milli = uint32(in.number(t, "device_milli"))
+		}
 	}
 	return &terms
 }
@@ -141,6 +155,26 @@ func (r *tableRun) doOnTerms(t *testing.T, line tableLine) fields {
 		}
 		placed, err := e.Preempt(r.request(t, in), plan)
 		r.placed(got, in["id"], placed, err)
+	case "granted":
+		granted, err := e.Granted(r.tickets[in["of"]])
+		status(err)
+		var places []string
+		for place := range granted.Devices.All() {
+			places = append(places, strconv.Itoa(place))
+		}
+		got["devices"] = orNone(strings.Join(places, ","))
+		got["milli"] = strconv.FormatUint(uint64(granted.Milli), 10)
+		got["memory"] = strconv.FormatUint(granted.Memory, 10)
+	case "devices":
+		worker, err := e.FindWorker(in["id"])
+		must(t, err)
+		states, err := e.WorkerDevices(worker)
+		status(err)
+		var free []string
+		for _, state := range states {
+			free = append(free, fmt.Sprintf("%d:%d", state.FreeMilli, state.FreeMemory))
+		}
+		got["free"] = orNone(strings.Join(free, ","))
 	default:
 		t.Fatalf("line %d: unknown operation %q", line.number, line.op)
 	}

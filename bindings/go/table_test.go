@@ -385,6 +385,15 @@ func workerSpec(t *testing.T, in fields) (spec slotwise.WorkerSpec, set slotwise
 		case "generation":
 			spec.Generation = uint64(in.number(t, key))
 			set |= slotwise.SetGeneration
+		case "devices":
+			for _, device := range in.list(key) {
+				parts := strings.Split(device, ":")
+				memory, err := strconv.ParseUint(parts[1], 10, 64)
+				must(t, err)
+				island, err := strconv.ParseUint(parts[2], 10, 8)
+				must(t, err)
+				spec.Devices = append(spec.Devices, slotwise.Device{ID: parts[0], Memory: memory, Island: uint8(island)})
+			}
 		case "lease":
 			spec.Lease = uint64(in.number(t, key))
 		case "labels":

@@ -25,6 +25,10 @@ type Terms struct {
 	// Limits on the groups that it is a member of: at most MaxLimits. Where it cannot be counted without
 	// going over one, it is not placed.
 	Limits []Limit
+	// Devices that it asks for, as a part of a GPU, on a worker that was registered with its own: the
+	// request's Need has no GPUs then, and [Engine.Granted] says which they are. Its account is charged
+	// with a GPU for each, also for a part.
+	Devices DeviceNeed
 }
 
 // The flags of terms, as C has them.
@@ -74,7 +78,8 @@ func (r *termsRoom) set(t *Terms) {
 	flags, account := t.flags()
 	r.terms = termsRecord{
 		size: termsSize, flags: flags, holdUntil: t.HoldUntil, priority: t.Priority, account: account,
-		limitCount: uint64(len(t.Limits)),
+		limitCount: uint64(len(t.Limits)), deviceCount: t.Devices.Count, deviceMilli: t.Devices.Milli,
+		deviceMemory: t.Devices.Memory, island: uint32(t.Devices.Island),
 	}
 }
 

@@ -20,6 +20,10 @@ const (
 	MaxListLength = 64
 	// MaxLimits is the most spread groups that one request can be a member of.
 	MaxLimits = 4
+	// MaxDevices is the most devices of one worker, and the most that one request can ask for.
+	MaxDevices = 16
+	// MaxIsland is the highest island of a device.
+	MaxIsland = 254
 )
 
 // Resources are amounts in every dimension. They are signed, since a worker whose total was lowered
@@ -184,7 +188,7 @@ type Reasons struct {
 	CPU uint32
 	// Memory: enough CPU, but short of memory.
 	Memory uint32
-	// GPUs: enough of both, but short of GPUs.
+	// GPUs: enough of both, but short of GPUs, or of devices.
 	GPUs uint32
 	// Spread: enough of everything, but in a place where as many of the request's group are as may be,
 	// or that is none for the group.
@@ -279,6 +283,11 @@ type WorkerSpec struct {
 	// [Engine.Heartbeat] puts that off; for a worker on its way, until when it is waited for. 0: it
 	// stays until it is removed. Not looked at in an update.
 	Lease uint64
+	// Devices are its GPUs one by one, at most MaxDevices, so that requests can ask for a part of one, or
+	// are told which they got ([Terms] Devices). Total.GPUs is 0 or as many, and none is set aside.
+	// Requests for a number of GPUs are not placed on such a worker, and requests for devices on no other.
+	// They stay as they are while it is registered: an update looks at their number alone, for Total.
+	Devices []Device
 }
 
 // Fields of a [WorkerSpec] that [Engine.UpdateWorker] takes over.
@@ -317,7 +326,7 @@ type WorkerInfo struct {
 	SetAside Resources
 	// Held is what reservations hold.
 	Held Resources
-	// Free is Total - SetAside - Held.
+	// Free is Total - SetAside - Held. Where its GPUs are devices, those that are free as a whole.
 	Free Resources
 	// Priority it has.
 	Priority int32
