@@ -27,8 +27,8 @@
 // # What comes after a placement
 //
 // A request may come under [Terms]: a time until which it is provisional, a rank, an account with a quota,
-// limits on its group, devices: a part of a GPU ([PartOfDevice]), or several of which [Engine.Granted] says
-// which they are. [Engine.Tick] tells the engine the time and returns what has ended;
+// limits on its group, devices: a part of a GPU ([PartOfDevice]), or several ([WholeDevices]);
+// [Engine.Granted] says which they are. [Engine.Tick] tells the engine the time and returns what has ended;
 // [Engine.Confirm] makes a provisional reservation a lasting one; [Engine.PlanPreemption] and
 // [Engine.Preempt] make room for what ranks higher. Workers have leases ([Engine.Heartbeat]), are of a
 // generation of a rollout ([Engine.ReadyGeneration]), and may come under another id than expected

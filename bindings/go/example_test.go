@@ -317,6 +317,50 @@ func ExampleTerms() {
 	// 1000m cpu, 1024 MiB of 1500m cpu, unlimited memory, unlimited gpu <nil>
 }
 
+// Half a GPU: a worker is registered with its devices, and a job is told of which one it got a part.
+func ExampleEngine_Granted() {
+	engine, err := slotwise.New(slotwise.Config{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	// Two of 80 GiB that are joined by NVLink, so on one island.
+	node := slotwise.WorkerSpec{
+		ID: "node-a", Total: slotwise.Resources{CPU: 32_000, Memory: 262_144},
+		Devices: []slotwise.Device{{ID: "GPU-5e1a", Memory: 81_920}, {ID: "GPU-77c0", Memory: 81_920}},
+	}
+	worker, err := engine.AddWorker(node)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	placed, err := engine.Reserve(slotwise.Request{
+		ID: "notebook", Need: slotwise.Resources{CPU: 2_000, Memory: 8_192},
+		Terms: &slotwise.Terms{Devices: slotwise.PartOfDevice(500, 40_960)},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	granted, err := engine.Granted(placed.Ticket)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for place := range granted.Devices.All() {
+		fmt.Printf("notebook has %d/1000 and %d MiB of %s\n", granted.Milli, granted.Memory, node.Devices[place].ID)
+	}
+	devices, err := engine.WorkerDevices(worker)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for place, device := range devices {
+		fmt.Printf("%s: %v\n", node.Devices[place].ID, device)
+	}
+	// Output:
+	// notebook has 500/1000 and 40960 MiB of GPU-5e1a
+	// GPU-5e1a: 500/1000 and 40960 of 81920 MiB free
+	// GPU-77c0: 1000/1000 and 81920 of 81920 MiB free
+}
+
 // A worker that is not heard of in time ends with what it holds.
 func ExampleEngine_Tick() {
 	engine, err := slotwise.New(slotwise.Config{})

@@ -15,6 +15,8 @@ func FuzzRequest(f *testing.F) {
 	f.Add("", "", int64(-1), int64(1)<<62, int64(255), uint32(1<<31), uint32(5), uint64(7), uint8(255))
 	f.Add("\xff\x00\xd8", "\x00", int64(1000), int64(1000), int64(1), uint32(1), uint32(6), uint64(1)<<63, uint8(3))
 	f.Add(string(make([]byte, 65)), string(make([]byte, 70_000)), int64(0), int64(0), int64(0), uint32(0), uint32(1), uint64(0), uint8(4))
+	f.Add("d", "", int64(1), int64(100), int64(0), uint32(0), uint32(1), uint64(0), uint8(20))
+	f.Add("d", "", int64(1), int64(0), int64(1000), uint32(2), uint32(2), uint64(0), uint8(22))
 	f.Fuzz(func(t *testing.T, id, key string, cpu, memory, gpus int64, selector, policy uint32, hash uint64, bits uint8) {
 		e := engine(t, 2)
 		request := slotwise.Request{
@@ -26,6 +28,12 @@ func FuzzRequest(f *testing.F) {
 			request.Terms = &slotwise.Terms{
 				HoldUntil: uint64(cpu), Priority: int32(memory), Preemptable: bits&8 != 0, Account: slotwise.Account(bits >> 4),
 				Limits: make([]slotwise.Limit, bits>>5),
+			}
+			if bits&16 != 0 {
+				request.Terms.Devices = slotwise.DeviceNeed{
+					Count: policy, Milli: uint32(gpus), Memory: uint64(memory), Island: slotwise.Island(selector),
+				}
+				must(t, third(e.AddWorker(node("gpus", 2))))
 			}
 			for k := range request.Terms.Limits {
 				request.Terms.Limits[k] = slotwise.Limit{Group: slotwise.SpreadGroup(selector % 3), AtMost: policy}
@@ -89,6 +97,8 @@ func FuzzRequest(f *testing.F) {
 		status(third(e.Confirm(slotwise.Ticket(hash))))
 		status(third(e.ConfirmID(id)))
 		status(third(e.Deadline(slotwise.Ticket(hash))))
+		status(third(e.Granted(slotwise.Ticket(hash))))
+		status(third(e.WorkerDevices(slotwise.Worker(hash))))
 		status(e.Heartbeat(id, hash))
 		status(third(e.HandOff(id, key)))
 		status(third(e.ReadyGeneration("w0", hash)))
@@ -102,6 +112,7 @@ func FuzzRequest(f *testing.F) {
 		status(third(e.ReleaseID(key)))
 		status(third(e.AddWorker(slotwise.WorkerSpec{
 			ID: id, Pool: key, Total: request.Need, Machine: id, Labels: map[string]string{id: key},
+			Devices: []slotwise.Device{{ID: key, Memory: hash, Island: bits}, {ID: id}}[:bits&3%3],
 		})))
 		status(third(e.Selector(slotwise.Constraints{
 			Pools: []string{id, key}, Labels: map[string][]string{key: {id}}, GPUTypes: []string{key}, Tenant: id,

@@ -1075,6 +1075,8 @@ func TestNoAllocations(t *testing.T) {
 	under := slotwise.Terms{HoldUntil: 1 << 60, Priority: 3, Preemptable: true, Account: account, Limits: limits}
 	bound := must2(e.Prepare(slotwise.Request{ID: "b", Need: amount(1, 1), Terms: &under}))
 	termed := slotwise.NewBatch(100)
+	must(t, third(e.AddWorker(node("gpus", 8))))
+	part := slotwise.Terms{Devices: slotwise.PartOfDevice(10, 100)}
 	give := func() {
 		for k := range results {
 			tickets[k] = results[k].Ticket
@@ -1154,6 +1156,38 @@ func TestNoAllocations(t *testing.T) {
 			e.ReserveBatch(termed, results)
 			for k := range results {
 				if results[k].Err() != nil || !results[k].Provisional() {
+					panic(results[k].Err())
+				}
+			}
+			give()
+		},
+		"Reserve with devices, Granted": func() {
+			placed, err := e.Reserve(slotwise.Request{ID: id, Need: amount(1, 1), Terms: &slotwise.Terms{
+				Devices: slotwise.WholeDevices(2, slotwise.IslandInsist),
+			}})
+			if err != nil {
+				panic(err)
+			}
+			granted, err := e.Granted(placed.Ticket)
+			places := 0
+			for place := range granted.Devices.All() {
+				places += place
+			}
+			if err != nil || places != 1 {
+				panic(err)
+			}
+			e.Release(placed.Ticket)
+		},
+		"Batch with devices": func() {
+			termed.Reset()
+			for k := range requests {
+				request := requests[k]
+				request.Terms = &part
+				termed.Add(request)
+			}
+			e.ReserveBatch(termed, results)
+			for k := range results {
+				if results[k].Err() != nil {
 					panic(results[k].Err())
 				}
 			}
@@ -1291,6 +1325,12 @@ func TestTexts(t *testing.T) {
 		"the books of 1 workers and 2 reservations add up":                               slotwise.Audit{OK: true, Workers: 1, Reservations: 2},
 		"the books of 3 of 9 workers do not add up":                                      slotwise.Audit{Imbalanced: 3, Workers: 9},
 		"a: ready at version 1, free 0m cpu, 0 MiB of 0m cpu, 0 MiB, held 0m cpu, 0 MiB": slotwise.WorkerInfo{ID: "a", State: slotwise.Ready, Version: 1},
+
+		"devices 0, 3": slotwise.DeviceSet(9),
+		"no devices":   slotwise.Granted{},
+		"insist":       slotwise.IslandInsist,
+		"island 7":     slotwise.Island(7),
+		"2 devices, 1000/1000 and 0 MiB of each, one island if possible": slotwise.WholeDevices(2, slotwise.IslandPrefer),
 	} {
 		equal(t, "text", value.String(), text)
 	}
