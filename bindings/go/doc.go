@@ -43,9 +43,9 @@
 //
 // # Units
 //
-// CPU is in millicores, memory in MiB, GPUs are whole; parts of a device are in thousandths of it. Times are numbers of the host's clock, in whatever
-// unit it counts, that do not go back. IDs are any bytes, UTF-8 or not, at most
-// [MaxIDLength] of them.
+// CPU is in millicores, memory in MiB, GPUs are whole; parts of a device are in thousandths of it. Times
+// are numbers of the host's clock, in whatever unit it counts, that do not go back. IDs are any bytes, UTF-8
+// or not, at most [MaxIDLength] of them.
 //
 // # Errors
 //
