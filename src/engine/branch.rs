@@ -9,11 +9,11 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::dry_run::Credits;
+use super::limits::PlannedMembers;
 use super::local::Local;
 use super::plan::Plan;
 use super::reserve::{Checked, worker_of};
 use super::select::{Candidate, Planned, Query, Walk};
-use super::terms::PlannedMembers;
 use super::{Account, Engine, Limit, ReserveError, SpreadGroup, Terms};
 use crate::ledger::{Sighting, Ticket};
 use crate::placement::{Dimension, Free, Rank, Resources, score, weights};

@@ -10,10 +10,11 @@
 
 use std::collections::HashMap;
 
+use super::limits::Limited;
 use super::local::Local;
 use super::reserve::Checked;
 use super::select::{Candidate, Planned, Walk};
-use super::terms::{Limit, Limited};
+use super::terms::Limit;
 use super::verdict::Tally;
 use super::{Engine, Foreseen, Reasons, Refusal, Request, ReserveError};
 use crate::placement::{Dimension, Free, Mismatch, Resources, Room, share_of};

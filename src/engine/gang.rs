@@ -13,10 +13,10 @@
 use crossbeam_utils::Backoff;
 
 use super::batch::Results;
+use super::limits::{CountedAt, Limited, PlannedMembers};
 use super::local::Local;
 use super::plan::Plan;
 use super::reserve::{Checked, Drafted};
-use super::terms::{CountedAt, Limited, PlannedMembers};
 use super::{Engine, Request, Reservation, ReserveError};
 use crate::ledger::{Draft, Uncounted};
 use crate::slots::{Change, Fence};

@@ -1,8 +1,8 @@
 //! A worker that was expected under one id and has come under another.
 
+use super::limits::CountedAt;
 use super::local::Local;
 use super::reserve::worker_of;
-use super::terms::CountedAt;
 use super::{Engine, Lost};
 use crate::ledger::{Sighting, Ticket};
 use crate::placement::DeviceNeed;

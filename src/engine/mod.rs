@@ -13,6 +13,7 @@ mod first;
 mod gang;
 mod group;
 mod hand_off;
+mod limits;
 mod local;
 mod plan;
 mod preempt;

@@ -11,10 +11,10 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
+use super::limits::Limited;
 use super::local::Local;
 use super::reserve::{Checked, Drafted, worker_of};
 use super::select::{Candidate, Planned};
-use super::terms::Limited;
 use super::{Engine, Request, Reservation, ReserveError, Terms};
 use crate::ledger::{Draft, Sighting, Ticket};
 use crate::placement::{Cost, Dimension, Free, Resources, Victim as Weighed, fewest_victims};

@@ -12,6 +12,7 @@ mod devices;
 mod entries;
 mod gather;
 mod growing;
+mod info;
 mod labels;
 mod name;
 mod slot_set;
