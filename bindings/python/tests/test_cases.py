@@ -11,8 +11,11 @@ from conftest import repository
 from slotwise import (
     ClockWentBack,
     Constraints,
+    Device,
+    DeviceNeed,
     Engine,
     Group,
+    Island,
     Limit,
     NotHeld,
     Planned,
@@ -110,6 +113,7 @@ class Runner:
             preemptable="preemptable" in flags,
             pending="pending" in flags,
             lease=int(args.pop("lease")) if "lease" in args else None,
+            devices=[device(told) for told in args.pop("devices", "").split(",") if told],
             **{k: args.pop(k, None) for k in ("pool", "tenant", "machine")},
             **numbers,
         )
@@ -175,6 +179,7 @@ class Runner:
             preemptable=args.get("preemptable") == "1",
             account=self.accounts[args["account"]] if "account" in args else None,
             limits=[Limit(self.groups[group], int(most)) for group, most in limits],
+            devices=devices(args),
         )
         return None if terms == Terms() else terms
 
@@ -285,6 +290,18 @@ class Runner:
         counts = self.engine.counts()
         return {"workers": counts.workers, "reservations": counts.reservations}
 
+    def granted(self, of: str) -> Dict[str, Any]:
+        # One that was never placed had no ticket, and 0 is none.
+        granted = self.engine.granted(self.tickets.get(of, 0))
+        if granted is None:
+            return {"status": "ok", "devices": "-", "milli": 0, "memory": 0}
+        places = ",".join(map(str, granted.devices))
+        return {"status": "ok", "devices": places, "milli": granted.milli, "memory": granted.memory}
+
+    def devices(self, id: str) -> Dict[str, Any]:
+        free = (f"{d.free_milli}:{d.free_memory}" for d in self.engine.worker_devices(id))
+        return {"status": "ok", "free": ",".join(free) or "-"}
+
     # What would be, and why.
 
     def explain(self, id: str, key: Optional[str] = None, **args: str) -> Dict[str, Any]:
@@ -392,6 +409,18 @@ class Runner:
     def preempt(self, plan: str, id: str, **args: str) -> Dict[str, Any]:
         held = self.engine.preempt(Request(id, **self.request(args)), self.plans[plan])
         return self.placed(id, held)
+
+
+def device(told: str) -> Device:
+    id, memory, island = told.split(":")
+    return Device(id, int(memory), int(island))
+
+
+def devices(args: Dict[str, str]) -> Optional[DeviceNeed]:
+    if "device_count" not in args:
+        return None
+    milli, memory = int(args.get("device_milli", 1000)), int(args.get("device_memory", 0))
+    return DeviceNeed(int(args["device_count"]), milli, memory, Island[args.get("island", "any").upper()])
 
 
 def ids(entries: Any) -> str:

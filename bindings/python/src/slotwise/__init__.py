@@ -12,12 +12,13 @@ Where it counts, take the fast ways: :meth:`Engine.prepare` for one request that
 again, :meth:`Engine.batch` and :meth:`Engine.reserve_many` for many in one call. Every method may be
 called from any thread at any time.
 
-Units: CPU in millicores, memory in MiB, whole GPUs.
+Units: CPU in millicores, memory in MiB, whole GPUs; parts of a device in thousandths of it.
 """
 
 from ._batch import BatchResult, ReleaseResult, ReserveBatch
 from ._clock import Expired, ExpiredWorker, Ticked
 from ._columns import Column, PackedIds
+from ._devices import Device, DeviceNeed, DeviceState, Granted, Island
 from ._engine import Engine
 from ._errors import (
     Busy,
@@ -25,17 +26,20 @@ from ._errors import (
     Closed,
     Contended,
     DeadlinePassed,
+    DevicesStay,
     DuplicateId,
     DuplicateWorker,
     InFlight,
     InternalError,
     InvalidArgument,
+    InvalidDevices,
     InvalidType,
     LimitReached,
     Never,
     NotHeld,
     NotPending,
     OldGeneration,
+    OneAtATime,
     OtherBatch,
     OtherWorker,
     PeerRefused,
@@ -123,6 +127,10 @@ __all__ = [
     "Counts",
     "DeadlinePassed",
     "Demand",
+    "Device",
+    "DeviceNeed",
+    "DeviceState",
+    "DevicesStay",
     "Dimension",
     "DuplicateId",
     "DuplicateWorker",
@@ -131,13 +139,16 @@ __all__ = [
     "ExpiredWorker",
     "Explained",
     "Explanation",
+    "Granted",
     "Group",
     "HandedOff",
     "Imbalance",
     "InFlight",
     "InternalError",
     "InvalidArgument",
+    "InvalidDevices",
     "InvalidType",
+    "Island",
     "Limit",
     "LimitReached",
     "Lost",
@@ -148,6 +159,7 @@ __all__ = [
     "NotHeld",
     "NotPending",
     "OldGeneration",
+    "OneAtATime",
     "OtherBatch",
     "OtherWorker",
     "Outcome",

@@ -30,6 +30,8 @@ MAX_COUNT = 16777216
 MAX_ID_LENGTH = 64
 MAX_NAME_LENGTH = 255
 MAX_LIMITS = 4
+MAX_DEVICES = 16
+MAX_ISLAND = 254
 MAX_LIST_LENGTH = 64
 OK = 0
 BUSY = 1
@@ -84,6 +86,15 @@ OLD_GENERATION = 69
 NOT_PENDING = 70
 HAND_OFF_TO_ITSELF = 71
 TOO_MANY_NAMES = 72
+DEVICE_OVER_WHOLE = 80
+DEVICE_EMPTY = 81
+DEVICE_PARTS = 82
+TOO_MANY_DEVICES = 83
+GPUS_BESIDE_DEVICES = 84
+ONE_AT_A_TIME = 85
+DUPLICATE_DEVICE = 86
+ISLAND_TOO_HIGH = 87
+DEVICES_STAY = 88
 PANIC = 99
 NO_DIMENSION = 0
 CPU = 1
@@ -131,6 +142,9 @@ TEXT_TENANT = 3
 TEXT_MACHINE = 4
 TEXT_LABEL_KEY = 5
 TEXT_LABEL_VALUE = 6
+ISLAND_ANY = 0
+ISLAND_PREFER = 1
+ISLAND_INSIST = 2
 SCOPE_WORKER = 0
 SCOPE_MACHINE = 1
 SCOPE_LABEL = 2
@@ -153,6 +167,7 @@ MISMATCH_LABELS = 4
 MISMATCH_GPU_SEPARATION = 5
 MISMATCH_GPU_TYPE = 6
 MISMATCH_PREEMPTABLE = 7
+MISMATCH_DEVICES = 8
 STEP_RESERVE = 1
 STEP_RELEASE_ID = 2
 STEP_RELEASE = 3
@@ -306,6 +321,19 @@ class label_t(Structure):
     ]
 
 
+class device_t(Structure):
+    id: text_t
+    memory: int
+    island: int
+    reserved: int
+    _fields_ = [
+        ("id", text_t),
+        ("memory", c_uint64),
+        ("island", c_uint32),
+        ("reserved", c_uint32),
+    ]
+
+
 class worker_spec_t(Structure):
     size: int
     flags: int
@@ -323,6 +351,8 @@ class worker_spec_t(Structure):
     reserved: int
     generation: int
     lease: int
+    devices: Any
+    device_count: int
     _fields_ = [
         ("size", c_uint32),
         ("flags", c_uint32),
@@ -340,6 +370,8 @@ class worker_spec_t(Structure):
         ("reserved", c_uint64),
         ("generation", c_uint64),
         ("lease", c_uint64),
+        ("devices", POINTER(device_t)),
+        ("device_count", c_size_t),
     ]
 
 
@@ -428,6 +460,32 @@ class snapshot_t(Structure):
     ]
 
 
+class device_state_t(Structure):
+    free_milli: int
+    island: int
+    free_memory: int
+    memory: int
+    _fields_ = [
+        ("free_milli", c_uint32),
+        ("island", c_uint32),
+        ("free_memory", c_uint64),
+        ("memory", c_uint64),
+    ]
+
+
+class granted_t(Structure):
+    devices: int
+    milli: int
+    reserved: int
+    memory: int
+    _fields_ = [
+        ("devices", c_uint64),
+        ("milli", c_uint32),
+        ("reserved", c_uint32),
+        ("memory", c_uint64),
+    ]
+
+
 class quota_t(Structure):
     cpu: int
     memory: int
@@ -470,6 +528,11 @@ class terms_t(Structure):
     limits: Any
     limit_count: int
     reserved: int
+    device_count: int
+    device_milli: int
+    device_memory: int
+    island: int
+    reserved2: int
     _fields_ = [
         ("size", c_uint32),
         ("flags", c_uint32),
@@ -479,6 +542,11 @@ class terms_t(Structure):
         ("limits", POINTER(limit_t)),
         ("limit_count", c_size_t),
         ("reserved", c_uint64),
+        ("device_count", c_uint32),
+        ("device_milli", c_uint32),
+        ("device_memory", c_uint64),
+        ("island", c_uint32),
+        ("reserved2", c_uint32),
     ]
 
 
@@ -674,6 +742,7 @@ class mismatches_t(Structure):
     gpu_separation: int
     gpu_type: int
     preemptable: int
+    devices: int
     _fields_ = [
         ("machine", c_uint32),
         ("tenant", c_uint32),
@@ -682,6 +751,7 @@ class mismatches_t(Structure):
         ("gpu_separation", c_uint32),
         ("gpu_type", c_uint32),
         ("preemptable", c_uint32),
+        ("devices", c_uint32),
     ]
 
 
@@ -707,6 +777,7 @@ class explanation_t(Structure):
     fitting: int
     reasons: reasons_t
     mismatches: mismatches_t
+    reserved: int
     nearest: near_miss_t
     _fields_ = [
         ("size", c_uint32),
@@ -719,6 +790,7 @@ class explanation_t(Structure):
         ("fitting", c_uint32),
         ("reasons", reasons_t),
         ("mismatches", mismatches_t),
+        ("reserved", c_uint32),
         ("nearest", near_miss_t),
     ]
 
@@ -948,12 +1020,15 @@ STRUCTURES: Tuple[Any, ...] = (
     constraints_t,
     resources_t,
     label_t,
+    device_t,
     worker_spec_t,
     added_t,
     free_t,
     worker_info_t,
     lost_t,
     snapshot_t,
+    device_state_t,
+    granted_t,
     quota_t,
     usage_t,
     limit_t,
@@ -1052,6 +1127,8 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
             c_void_p,
         ),
     ),
+    "slotwise_worker_devices": (c_int32, (c_uint64, c_uint64, POINTER(device_state_t), c_size_t, c_void_p)),
+    "slotwise_granted": (c_int32, (c_uint64, c_uint64, POINTER(granted_t))),
     "slotwise_account": (c_int32, (c_uint64, c_char_p, c_size_t, c_void_p)),
     "slotwise_quota_set": (c_int32, (c_uint64, c_uint32, POINTER(quota_t))),
     "slotwise_usage": (c_int32, (c_uint64, c_uint32, POINTER(usage_t))),

@@ -19,6 +19,7 @@ from ._batch import (
     reserve_columns,
 )
 from ._clock import Clock, ticket_of
+from ._devices import Granted
 from ._errors import check, last
 from ._foresight import Foresight
 from ._groups import Groups
@@ -178,6 +179,19 @@ class Engine(Foresight, Clock, Groups):
             raise last(status)
         return Resized(r.ticket, r.worker, r.version, resources(r.before))
 
+    def granted(self, what: Union[Reservation, int, Text]) -> Optional[Granted]:
+        """
+        Which devices a reservation, a ticket (a number) or an id (a text) holds, and how much of each;
+        None where it asked for none. Raises :class:`NotHeld`. Takes no lock.
+        """
+        ticket = self.reservation(what).ticket if isinstance(what, (str, bytes)) else ticket_of("what", what)
+        g = _abi.granted_t()
+        check(_held.slotwise_granted(self.handle, ticket, byref(g)))
+        if not g.devices:
+            return None
+        places = tuple(k for k in range(_abi.MAX_DEVICES) if g.devices >> k & 1)
+        return Granted(places, g.milli, g.memory)
+
     # ---- one request that may wait
 
     def reserve_wait(
@@ -200,7 +214,7 @@ class Engine(Foresight, Clock, Groups):
         at ever longer intervals up to 50 ms. After ``timeout`` seconds raises :class:`TimedOut`, with
         the last reasons.
         """
-        for pause in pauses(timeout, (cpu, memory, gpus)):
+        for pause in pauses(timeout, (cpu, memory, gpus), terms):
             try:
                 return self.reserve(
                     id, cpu, memory, gpus,
@@ -227,7 +241,7 @@ class Engine(Foresight, Clock, Groups):
         timeout: Optional[float] = None,
     ) -> Reservation:
         """As :meth:`reserve_wait`, without blocking the event loop."""
-        for pause in pauses(timeout, (cpu, memory, gpus)):
+        for pause in pauses(timeout, (cpu, memory, gpus), terms):
             try:
                 return self.reserve(
                     id, cpu, memory, gpus,

@@ -130,6 +130,26 @@ class UnknownGroup(InvalidArgument):
     """The spread group is not one of this engine's, or the worker lacks the label that it goes by."""
 
 
+class InvalidDevices(InvalidArgument):
+    """
+    What is said of a worker's devices, or asked of them, cannot be right: ``status`` says what. Of a
+    device whose id stands twice in its worker, ``index`` is the second place.
+    """
+
+    def _details(self, error: _abi.error_t) -> None:
+        super()._details(error)
+        if error.status == Status.DUPLICATE_DEVICE:
+            self.index = error.index
+
+
+class OneAtATime(InvalidArgument):
+    """Devices are asked for where none can be had: by single requests and independent batches alone."""
+
+
+class DevicesStay(SlotwiseError):
+    """The worker's GPUs are devices, and what a reservation holds of them stays as it is."""
+
+
 class DuplicateId(SlotwiseError):
     """The id stands twice in one batch; the first stands."""
 
@@ -296,6 +316,15 @@ _BY_STATUS: Dict[int, Type[SlotwiseError]] = {
     Status.OLD_GENERATION: OldGeneration,
     Status.NOT_PENDING: NotPending,
     Status.TOO_MANY_NAMES: LimitReached,
+    Status.DEVICE_OVER_WHOLE: InvalidDevices,
+    Status.DEVICE_EMPTY: InvalidDevices,
+    Status.DEVICE_PARTS: InvalidDevices,
+    Status.TOO_MANY_DEVICES: InvalidDevices,
+    Status.GPUS_BESIDE_DEVICES: InvalidDevices,
+    Status.ONE_AT_A_TIME: OneAtATime,
+    Status.DUPLICATE_DEVICE: InvalidDevices,
+    Status.ISLAND_TOO_HIGH: InvalidDevices,
+    Status.DEVICES_STAY: DevicesStay,
     Status.PANIC: InternalError,
 }
 

@@ -68,6 +68,8 @@ class Mismatch(enum.IntEnum):
     GPU_TYPE = _abi.MISMATCH_GPU_TYPE
     #: It is preemptable and the request does not accept that.
     PREEMPTABLE = _abi.MISMATCH_PREEMPTABLE
+    #: Its GPUs are devices, and the request asks for a number of them; or the other way round.
+    DEVICES = _abi.MISMATCH_DEVICES
 
 
 @dataclass(frozen=True, **_SLOTS)
@@ -81,6 +83,7 @@ class Mismatches:
     gpu_separation: int = 0
     gpu_type: int = 0
     preemptable: int = 0
+    devices: int = 0
 
 
 @dataclass(frozen=True, **_SLOTS)
@@ -222,7 +225,8 @@ class Foresight(Accounts, Selectors):
         fit = c_uint32()
         status = _free.slotwise_replicas(self.handle, byref(r), copies, byref(supposed), byref(fit))
         if status:
-            raise _placed(last(status), many)
+            # What is wrong with the request's own devices is said of no worker.
+            raise _placed(last(status), 0 if r.terms and r.terms.contents.device_count else many)
         return fit.value
 
     def _supposed(self, credited: Any, without: Any, with_: Any) -> Tuple[Any, Any, int]:
@@ -275,7 +279,9 @@ class Foresight(Accounts, Selectors):
             Outlook(e.outlook),
             e.fitting,
             reasons_of(e.reasons),
-            Mismatches(m.machine, m.tenant, m.pool, m.labels, m.gpu_separation, m.gpu_type, m.preemptable),
+            Mismatches(
+                m.machine, m.tenant, m.pool, m.labels, m.gpu_separation, m.gpu_type, m.preemptable, m.devices
+            ),
             NearMiss(n.worker, n.version, resources(n.missing)) if n.worker else None,
             tuple(_explained(entry) for entry in entries),
         )
@@ -326,6 +332,9 @@ _OF_WORKERS = (
     Status.SET_ASIDE,
     Status.GPU_TYPE,
     Status.DUPLICATE_WORKER,
+    Status.TOO_MANY_DEVICES,
+    Status.DUPLICATE_DEVICE,
+    Status.GPUS_BESIDE_DEVICES,
 )
 
 

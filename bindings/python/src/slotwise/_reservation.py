@@ -6,6 +6,7 @@ from ctypes import c_uint64
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Iterable, List, Optional, Union
 
+from ._devices import Granted
 from ._errors import SlotwiseError, last
 from ._library import fast, held
 from ._types import _SLOTS, Confirmed, Released, Resized, Status, Text
@@ -61,6 +62,11 @@ class Reservation:
     def deadline(self) -> Optional[int]:
         """When it ends unless it is confirmed; None where it does not, or not any more."""
         return self.engine.deadline(self.ticket)
+
+    @property
+    def granted(self) -> Optional[Granted]:
+        """Which devices it holds; None where it asked for none. See :meth:`Engine.granted`."""
+        return self.engine.granted(self.ticket)
 
     def __enter__(self) -> Reservation:
         return self

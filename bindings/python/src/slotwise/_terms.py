@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 from . import _abi
 from ._arguments import MAX_U32, flag, integer
+from ._devices import DeviceNeed, Island
 from ._errors import InvalidArgument, InvalidType
 from ._types import Limit, Terms
 
@@ -44,7 +45,22 @@ def pointer_to(name: str, terms: Terms) -> Any:
             into.group = integer(f"{at}.group", limit.group, 0, MAX_U32)
             into.at_most = integer(f"{at}.at_most", limit.at_most, 1, MAX_U32)
         c.limits, c.limit_count = limits, len(limits)
+    if terms.devices is not None:
+        _ask(f"{name}.devices", terms.devices, c)
     return pointer(c)
+
+
+def _ask(name: str, need: DeviceNeed, c: _abi.terms_t) -> None:
+    if not isinstance(need, DeviceNeed):
+        raise InvalidType(name, f"a DeviceNeed, not {type(need).__name__}")
+    # None at all would be no request for devices.
+    c.device_count = integer(f"{name}.count", need.count, 1, MAX_U32)
+    c.device_milli = integer(f"{name}.milli", need.milli, 0, MAX_U32)
+    c.device_memory = integer(f"{name}.memory", need.memory)
+    try:
+        c.island = Island(need.island)
+    except ValueError:
+        raise InvalidArgument(f"{name}.island", f"{need.island!r} is none; see Island") from None
 
 
 def held_until(request: _abi.request_t) -> Optional[int]:

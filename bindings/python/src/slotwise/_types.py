@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import enum
-import sys
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, ClassVar, Iterator, Mapping, Optional, Sequence, Tuple, Union
 
 from . import _abi
-
-#: An id or a name: text, or any bytes.
-Text = Union[str, bytes]
-
-_SLOTS: Dict[str, bool] = {"slots": True} if sys.version_info >= (3, 10) else {}
+from ._common import _SLOTS as _SLOTS
+from ._common import Text as Text
+from ._devices import Device, DeviceNeed
 
 
 class Status(enum.IntEnum):
@@ -71,6 +68,15 @@ class Status(enum.IntEnum):
     NOT_PENDING = _abi.NOT_PENDING
     HAND_OFF_TO_ITSELF = _abi.HAND_OFF_TO_ITSELF
     TOO_MANY_NAMES = _abi.TOO_MANY_NAMES
+    DEVICE_OVER_WHOLE = _abi.DEVICE_OVER_WHOLE
+    DEVICE_EMPTY = _abi.DEVICE_EMPTY
+    DEVICE_PARTS = _abi.DEVICE_PARTS
+    TOO_MANY_DEVICES = _abi.TOO_MANY_DEVICES
+    GPUS_BESIDE_DEVICES = _abi.GPUS_BESIDE_DEVICES
+    ONE_AT_A_TIME = _abi.ONE_AT_A_TIME
+    DUPLICATE_DEVICE = _abi.DUPLICATE_DEVICE
+    ISLAND_TOO_HIGH = _abi.ISLAND_TOO_HIGH
+    DEVICES_STAY = _abi.DEVICES_STAY
     PANIC = _abi.PANIC
 
     @property
@@ -156,7 +162,7 @@ class Reasons:
     cpu: int = 0
     #: Short of memory.
     memory: int = 0
-    #: Short of GPUs.
+    #: Short of GPUs, or of devices.
     gpus: int = 0
     #: In a place where as many of the request's group are as may be, or that is none for the group.
     spread: int = 0
@@ -217,6 +223,10 @@ class WorkerSpec:
     #: :meth:`Engine.heartbeat` puts that off; for a worker on its way, until when it is waited for.
     #: None: it stays until it is removed.
     lease: Optional[int] = None
+    #: Its GPUs one by one, at most 16, so that requests can ask for parts of one and are told which they
+    #: got; ``gpus`` is 0 or as many, and none is set aside. Requests for a number of GPUs are not placed
+    #: on such a worker, and those for devices (:class:`DeviceNeed`) on no other. They stay as they are.
+    devices: Sequence[Device] = ()
 
 
 _Values = Union[Text, Sequence[Text]]
@@ -332,6 +342,8 @@ class Terms:
     #: Groups that it is a member of, at most four: a sequence, which is kept as a tuple, or a single
     #: one. Where it cannot be counted without going over a limit, it is not placed.
     limits: Union[Limit, Sequence[Limit]] = ()
+    #: A part of a device, or several as a whole; :meth:`Engine.granted` says which they are. None: none.
+    devices: Optional[DeviceNeed] = None
 
     def __post_init__(self) -> None:
         given: Any = self.limits
@@ -387,7 +399,7 @@ class Request:
     hash: Optional[int] = None
     #: May also be held on pending workers.
     ahead: bool = False
-    #: A time limit, a rank, a quota, limits on its group. None: nothing of it.
+    #: A time limit, a rank, a quota, limits on its group, devices. None: nothing of it.
     terms: Optional[Terms] = None
 
 
@@ -487,7 +499,7 @@ class WorkerInfo:
     set_aside: Resources
     #: What reservations hold.
     held: Resources
-    #: total - set_aside - held.
+    #: total - set_aside - held. Where its GPUs are devices, those that are free as a whole.
     free: Resources
     priority: int
     tier: int

@@ -7,16 +7,19 @@ import time
 from typing import Any, Iterator, Optional, Tuple
 
 from ._errors import Busy, InvalidArgument, QuotaExceeded, SlotwiseError, TimedOut, TryAgain
-from ._types import Dimension
+from ._types import Dimension, Terms
 
 #: What may be otherwise a little later.
 AGAIN = (Busy, QuotaExceeded, TryAgain)
 
 
-def pauses(timeout: Optional[float], need: Tuple[Any, Any, Any]) -> Iterator[Any]:
+def pauses(
+    timeout: Optional[float], need: Tuple[Any, Any, Any], terms: Optional[Terms] = None
+) -> Iterator[Any]:
     """
     Asks again without end; each time yields what says how long to wait, or raises that time is up or
-    that there is no use in waiting: ``need`` (CPU, memory, GPUs) is more than the whole quota.
+    that there is no use in waiting: ``need`` (CPU, memory, GPUs), or the devices of ``terms``, is more
+    than the whole quota.
     """
     if timeout is not None and not (isinstance(timeout, (int, float)) and timeout >= 0):
         raise InvalidArgument("timeout", f"{timeout!r} is no number of seconds")
@@ -24,7 +27,7 @@ def pauses(timeout: Optional[float], need: Tuple[Any, Any, Any]) -> Iterator[Any
     longest = 0.0002
 
     def pause(error: SlotwiseError) -> float:
-        if isinstance(error, QuotaExceeded) and _over(error, need):
+        if isinstance(error, QuotaExceeded) and _over(error, need, terms):
             raise error
         delay = random.uniform(longest / 2, longest)
         if until is None:
@@ -39,9 +42,11 @@ def pauses(timeout: Optional[float], need: Tuple[Any, Any, Any]) -> Iterator[Any
         longest = min(longest * 1.5, 0.05)
 
 
-def _over(error: QuotaExceeded, need: Tuple[Any, Any, Any]) -> bool:
+def _over(error: QuotaExceeded, need: Tuple[Any, Any, Any], terms: Optional[Terms]) -> bool:
     if error.limit is None or error.dimension is Dimension.NONE:
         return False
+    if error.dimension is Dimension.GPUS and terms is not None and terms.devices is not None:
+        return terms.devices.count > error.limit  # one is charged for each, also for a part
     return bool(need[error.dimension - 1] > error.limit)
 
 

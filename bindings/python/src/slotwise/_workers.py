@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from ctypes import byref, c_size_t, c_uint64, create_string_buffer, sizeof
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import _abi
-from ._arguments import amount, amounts, as_list, flag, identifier, integer, put, resources, shown, text
+from ._arguments import (
+    MAX_U32,
+    amount,
+    amounts,
+    as_list,
+    flag,
+    identifier,
+    integer,
+    put,
+    resources,
+    shown,
+    text,
+)
 from ._core import Core
-from ._errors import InvalidArgument, InvalidType, UnknownWorker, check
+from ._devices import Device, DeviceState
+from ._errors import InvalidArgument, InvalidDevices, InvalidType, UnknownWorker, check
 from ._library import free as _free
 from ._library import held as _held
 from ._types import Added, HandedOff, Lost, Resources, Snapshot, State, Status, Text, WorkerInfo, WorkerSpec
@@ -51,6 +64,7 @@ class Workers(Core):
         pending: bool = False,
         generation: int = 0,
         lease: Optional[int] = None,
+        devices: Sequence[Device] = (),
     ) -> int:
         """
         Registers a worker, given as a :class:`WorkerSpec` alone or by its fields, the id first.
@@ -59,7 +73,7 @@ class Workers(Core):
         if not isinstance(spec, WorkerSpec):
             spec = WorkerSpec(
                 spec, cpu, memory, gpus, set_aside, priority, tier, pool, gpu_type, tenant, machine,
-                labels, requires_selector, preemptable, pending, generation, lease,
+                labels, requires_selector, preemptable, pending, generation, lease, devices,
             )  # fmt: skip
         c = spec_of("", spec)
         worker = c_uint64()
@@ -98,7 +112,7 @@ class Workers(Core):
         Changes what is named of a worker, as one step; None takes a name away.
 
         A total may be lowered under what is held: nothing is taken from anybody, and nothing new is
-        placed until enough has been released.
+        placed until enough has been released. Where its GPUs are devices, a total names as many.
 
         With a later ``generation`` of the rollout the worker is pending until
         :meth:`ready_generation` of that one; an earlier one is :class:`OldGeneration`.
@@ -264,6 +278,18 @@ class Workers(Core):
         check(_held.slotwise_worker_snapshot(self.handle, self._worker("worker", worker), byref(s)))
         return Snapshot(s.version, resources(s.free), State(s.state))
 
+    def worker_devices(self, worker: Union[int, Text]) -> List[DeviceState]:
+        """
+        What each device of a worker has free, all of one instant, in the order in which they were
+        registered; none where it was registered without. Takes the registry's lock, under which
+        placements go on.
+        """
+        states = (_abi.device_state_t * _abi.MAX_DEVICES)()
+        count = c_size_t()
+        ref = self._worker("worker", worker)
+        check(_free.slotwise_worker_devices(self.handle, ref, states, len(states), byref(count)))
+        return [DeviceState(d.free_milli, d.free_memory, d.memory, d.island) for d in states[: count.value]]
+
     def workers(self, *, pool: Optional[Text] = None, machine: Optional[Text] = None) -> Iterator[WorkerInfo]:
         """All workers, those of a pool (of none: ""), or those on a machine; as they are now."""
         if pool is not None and machine is not None:
@@ -387,7 +413,28 @@ def spec_of(name: str, spec: WorkerSpec, into: Any = None, anonymous: bool = Fal
             label.key.data, label.key.length = k, len(k)
             label.value.data, label.value.length = v, len(v)
         c.labels, c.label_count = labels, len(labels)
+    devices = as_list(f"{name}devices", spec.devices)
+    if devices:
+        _enter(f"{name}devices", devices, c)
     return c
+
+
+def _enter(name: str, listed: List[Any], c: _abi.worker_spec_t) -> None:
+    devices = (_abi.device_t * len(listed))()
+    for k, (into, device) in enumerate(zip(devices, listed)):
+        at = f"{name}[{k}]"
+        if not isinstance(device, Device):
+            raise InvalidType(at, f"a Device, not {type(device).__name__}")
+        data = text(f"{at}.id", device.id)
+        into.id.data, into.id.length = data, len(data)
+        into.memory = integer(f"{at}.memory", device.memory)
+        into.island = integer(f"{at}.island", device.island, 0, MAX_U32)
+        # Told here, where it is known of which worker.
+        if into.island > _abi.MAX_ISLAND:
+            error = InvalidDevices(f"{at}.island", f"{into.island} is not from 0 to {_abi.MAX_ISLAND}")
+            error.status, error.given, error.limit = Status.ISLAND_TOO_HIGH, into.island, _abi.MAX_ISLAND
+            raise error
+    c.devices, c.device_count = devices, len(devices)
 
 
 def lost_entry(c: Any) -> Lost:
