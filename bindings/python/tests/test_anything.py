@@ -23,11 +23,11 @@ TURNS = int(os.environ.get("SLOTWISE_TEST_TURNS", "300")) * 20
 
 METHODS = [
     "account", "add_worker", "add_workers", "apply", "batch", "confirm", "cordon", "counts", "deadline",
-    "drain", "dry_run", "explain", "find", "forget_unmet", "gang", "hand_off", "heartbeat", "plan_preemption", "preempt", "prepare",
+    "drain", "dry_run", "explain", "find", "forget_unmet", "gang", "granted", "hand_off", "heartbeat", "plan_preemption", "preempt", "prepare",
     "ready", "ready_generation", "release", "release_many", "remove_worker", "replicas", "reservation", "reserve",
     "reserve_batch", "reserve_many", "reserve_on", "resize", "selector", "set_quota", "snapshot",
     "spread_count", "spread_group", "stats", "take_ended", "take_lost", "tick", "uncordon", "unmet_demand", "unready",
-    "update_worker", "usage", "worker", "worker_id", "workers",
+    "update_worker", "usage", "worker", "worker_devices", "worker_id", "workers",
 ]  # fmt: skip
 
 
@@ -45,6 +45,9 @@ def things(rng: random.Random, engine: Engine, tickets: List[int]) -> Any:
         s.Group("w", [Step.reserve("g", 1)]), s.Group("w", [Step(7)]), s.Group(3, 4), {"a": "b"}, {"a": ["b"]}, {1: 2},  # type: ignore[arg-type]
         s.Terms(), s.Terms(hold_until=3, priority=5), s.Terms(limits=s.Limit(0)), s.Terms("x", None, 2, -1, [3]),  # type: ignore[arg-type,list-item]
         s.Terms(account=0, preemptable=True), Request("p", 90_000, terms=s.Terms(priority=9)), s.Scope.MACHINE, s.Scope(9, 9),  # type: ignore[arg-type]
+        s.Device("a"), s.Device(1, "b", 300), [s.Device("a", 10), s.Device("b", 10, 1)], s.DeviceNeed(0, "x", -1, 7),  # type: ignore[arg-type]
+        s.Terms(devices=s.DeviceNeed.part(300, 1)), s.Terms(devices=s.DeviceNeed.whole(2)), s.Terms(devices=5),  # type: ignore[arg-type]
+        WorkerSpec("w3", 10, 10, devices=[s.Device("a")]), WorkerSpec("w4", 10, 10, devices=[3]),  # type: ignore[list-item]
         s.Preemption(0, 0), s.Preemption(1, 1, [s.Victim("a", 1, 0, Resources())], [2]), s.Scope.label("zone"),
         rng.choice(tickets), rng.choice(tickets), engine,
     ]  # fmt: skip
@@ -68,6 +71,7 @@ def test_anything_given_to_anything() -> None:
     engine = Engine(max_workers=64, max_reservations=4096)
     engine.add_worker("w", 100_000, 100_000, 8)
     engine.add_worker("w1", 1_000, 1_000)
+    engine.add_worker("w5", 1_000, 1_000, devices=[s.Device("a", 10), s.Device("b", 10, 1)])
     tickets = [0]
     done = 0
     for turn in range(TURNS):

@@ -49,6 +49,8 @@ def test_what_the_readme_shows_works(capsys: pytest.CaptureFixture[str]) -> None
         exec(compile(block.split("```")[0], "README.md", "exec"), {})
     printed = capsys.readouterr().out
     assert "job-1 runs on node-a" in printed and "job-2 was not confirmed in time\ntoo late" in printed
+    assert "half of ['GPU-5e1a']\nGPU-5e1a has 500 thousandths and 40960 MiB free" in printed
+    assert "training has (0, 1)" in printed
 
 
 def test_close_is_idempotent_and_ends_all_use(one: Engine) -> None:
