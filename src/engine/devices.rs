@@ -86,10 +86,13 @@ pub(super) struct WithDevices<'a, P> {
 }
 
 impl<P> WithDevices<'_, P> {
-    /// Whether the devices would do. What the candidate's word says of them is not enough: it does
-    /// not know of each.
+    /// Whether the devices would do. What the candidate's word says of them is not always enough: it
+    /// does not know of each.
     fn do_devices(&self, at: &Candidate, slot: &Slot) -> bool {
         let Some(need) = &self.need else { return true };
+        if at.word.page() != 0 && need.surely_fits(at.word.free().gpus as u64) {
+            return true;
+        }
         let Some(pool) = self.shared.pool(at.slot) else { return false };
         slot.devices(pool).1.is_some_and(|devices| devices.fits(need))
     }

@@ -130,7 +130,8 @@ pub const SLOTWISE_TOO_MANY_DEVICES: i32 = 83;
 /// GPUs by number beside devices: a request asks for one of the two; a worker with devices has as
 /// many GPUs as devices, none of them set aside.
 pub const SLOTWISE_GPUS_BESIDE_DEVICES: i32 = 84;
-/// Devices are asked for by single requests and independent batches only.
+/// Devices are asked for by slotwise_reserve, slotwise_reserve_on and independent batches only: not
+/// where all or nothing is asked for, nor in a dry run, an explanation or a preemption.
 pub const SLOTWISE_ONE_AT_A_TIME: i32 = 85;
 /// Two devices of the worker have the same id; slotwise_last_error says which is the second.
 pub const SLOTWISE_DUPLICATE_DEVICE: i32 = 86;

@@ -84,6 +84,15 @@ impl DeviceNeed {
         self.milli == WHOLE as u32
     }
 
+    /// Whether it fits on a worker with this digest, whatever its devices are. False: a look at them
+    /// must tell.
+    pub(crate) fn surely_fits(&self, digest: u64) -> bool {
+        let plain = self.memory == 0 && self.island != Island::Insist;
+        // From two eighths on, so many are free of one device.
+        let part = || digest > 1 && u64::from(self.milli) * EIGHTHS <= digest * u64::from(WHOLE);
+        plain && if self.is_whole() { digest >= self.digest() } else { part() }
+    }
+
     /// The least digest of a worker on which it could fit.
     pub(crate) fn digest(&self) -> u64 {
         if self.is_whole() { EIGHTHS * u64::from(self.count) } else { eighths(self.milli) }
@@ -284,7 +293,13 @@ impl Devices {
     }
 
     pub(crate) fn fits(&self, need: &DeviceNeed) -> bool {
-        self.choose(need, false).is_some()
+        if need.count == 1 {
+            return self.0.iter().any(|device| device.fits(need));
+        }
+        let fitting = self.0.iter().filter(|device| device.fits(need)).count();
+        // Where it is to be one island, some may be on others.
+        fitting >= need.count as usize
+            && (need.island != Island::Insist || self.choose(need, false).is_some())
     }
 
     /// The devices that a request gets. A part comes from the device with the least free, so that
@@ -405,6 +420,8 @@ mod tests {
             let all: Vec<DeviceSet> = (1..=u16::MAX).map(DeviceSet).filter(|&set| fine(set)).collect();
             let chosen = devices.choose(&need, spread);
             prop_assert_eq!(chosen.is_some(), !all.is_empty());
+            // ... nor promises what does not.
+            prop_assert!(chosen.is_some() || !need.surely_fits(devices.digest()));
             prop_assert_eq!(devices.fits(&need), !all.is_empty());
             let Some(chosen) = chosen else { return Ok(()) };
             prop_assert!(fine(chosen));
@@ -418,7 +435,7 @@ mod tests {
                 let best = if spread { parts.max() } else { parts.by_ref().min() };
                 prop_assert_eq!(Some(milli(chosen)), best);
             }
-            // The digest never hides what fits.
+            // The digest never hides what fits, ...
             prop_assert!(need.digest() <= devices.digest());
             let memory = need.memory;
             let granted = Granted { devices: chosen, milli: need.milli as u16, memory };
