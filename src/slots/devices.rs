@@ -50,12 +50,18 @@ impl<const N: usize> Page<N> {
         let mut devices = Devices::default();
         for (device, cell) in devices.0.iter_mut().zip(&self.0) {
             *device = Device::from_bits(cell.load(Ordering::Acquire));
+            if device.is_there() {
+                stop(Stop::Read);
+            }
         }
         devices
     }
 
     fn write(&self, devices: &Devices) {
         for (device, cell) in devices.0.iter().zip(&self.0) {
+            if device.is_there() {
+                stop(Stop::Swap);
+            }
             cell.store(device.to_bits(), Ordering::Release);
         }
     }
@@ -105,9 +111,7 @@ impl<const N: usize> Pool<N> {
     }
 
     fn read(&self, page: u32) -> Devices {
-        let devices = self.pages.get_or_grow(page as usize).read();
-        stop(Stop::Read);
-        devices
+        self.pages.get_or_grow(page as usize).read()
     }
 
     fn write(&self, page: u32, devices: &Devices) {

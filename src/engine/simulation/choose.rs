@@ -165,7 +165,7 @@ impl World {
             preemptable: rng.one_in(2),
             account: rng.one_in(2).then(|| rng.below(2) as u8),
             groups: if rng.one_in(2) { rng.below(8) as u8 } else { 0 },
-            devices: rng.one_in(3).then(|| devices(rng)),
+            devices: rng.one_in(2).then(|| devices(rng)),
         }
     }
 

@@ -21,7 +21,7 @@ mod world;
 use crate::sync::Bug;
 
 /// Steps within which a seeded bug must be caught.
-const CAUGHT_WITHIN: u64 = 8_000_000;
+const CAUGHT_WITHIN: u64 = 16_000_000;
 
 /// The seeded bugs that it must catch: in each, a mistake that was made once or that the protocols are
 /// there to avoid. Of the others loom tells: what is out of order between two processors (`AmountUnordered`);
