@@ -14,7 +14,8 @@ pub struct Config {
     pub max_workers: usize,
     /// Most reservations alive at once: 1 to 134,217,728. Default 1,048,576.
     pub max_reservations: usize,
-    /// Most compiled selectors: 1 to 1,048,576. Default 65,536.
+    /// Most compiled selectors: 1 to 1,048,576. Default 65,536. One by which devices are asked for
+    /// ([`Terms::devices`](crate::Terms::devices)) counts twice.
     pub max_selectors: usize,
     /// How many of the last batch ids are remembered for replay: 1 to 1,048,576. Default 4,096.
     pub max_batches: usize,

@@ -298,7 +298,7 @@ impl Registry {
     /// time.
     pub(crate) fn for_devices(&self, selector: Selector) -> Result<Selector, SelectorError> {
         let twin = self.shared.twins.get_or_grow(selector.0 as usize);
-        if let Some(known) = twin.load(Ordering::Relaxed).checked_sub(1) {
+        if let Some(known) = twin.load(Ordering::Acquire).checked_sub(1) {
             return Ok(Selector(known));
         }
         let found = self.write(|writer, _| {
@@ -307,8 +307,8 @@ impl Registry {
             constraints.devices = true;
             writer.select(&constraints)
         })?;
-        // Whoever reads it finds the view in the directory that has been shown, or looks again.
-        twin.store(found.0 + 1, Ordering::Relaxed);
+        // Release, after the directory was shown: who reads this finds the view there.
+        twin.store(found.0 + 1, Ordering::Release);
         Ok(found)
     }
 
