@@ -24,6 +24,7 @@ mod writer;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use once_cell::race::OnceBox;
 use parking_lot::Mutex;
 
 pub use constraints::{Constraints, Selector, SelectorError};
@@ -39,7 +40,7 @@ use writer::Writer;
 use crate::ledger::{Agenda, Armed, Header, IdIndex, Lease, LeaseOver, Plate};
 use crate::placement::Resources;
 use crate::slots::{Blocks, Count, Stamp, State, Table, Wide, Word};
-use crate::sync::{AtomicU32, Chunked, Ordering, lock};
+use crate::sync::{Chunked, lock};
 
 /// Longest name of a pool, label, tenant, machine or GPU type, in bytes.
 pub const MAX_NAME_LEN: usize = 255;
@@ -80,9 +81,8 @@ pub(crate) struct Shared {
     facts: Chunked<ArcSwapOption<Facts>, 512>,
     plates: Chunked<Plate, 512>,
     pools: devices::Pools,
-    /// By selector: the one that sees devices where it sees numbers of GPUs, plus one; 0 until one
-    /// has been asked for.
-    twins: Chunked<AtomicU32, 64>,
+    /// By selector: the one that sees devices where it sees numbers of GPUs, once one has been asked for.
+    twins: Chunked<OnceBox<Selector>, 64>,
     ids: IdIndex,
     /// Only where a worker has ever had one.
     leases: Chunked<Lease, 512>,
@@ -298,8 +298,8 @@ impl Registry {
     /// time.
     pub(crate) fn for_devices(&self, selector: Selector) -> Result<Selector, SelectorError> {
         let twin = self.shared.twins.get_or_grow(selector.0 as usize);
-        if let Some(known) = twin.load(Ordering::Acquire).checked_sub(1) {
-            return Ok(Selector(known));
+        if let Some(known) = twin.get() {
+            return Ok(*known);
         }
         let found = self.write(|writer, _| {
             let selected = &writer.selected[selector.0 as usize];
@@ -307,8 +307,9 @@ impl Registry {
             constraints.devices = true;
             writer.select(&constraints)
         })?;
-        // Release, after the directory was shown: who reads this finds the view there.
-        twin.store(found.0 + 1, Ordering::Release);
+        // After the directory was shown: who reads this finds the view there. Another thread may have been
+        // as fast, with the same answer.
+        let _ = twin.set(Box::new(found));
         Ok(found)
     }
 
