@@ -1,5 +1,6 @@
 //! From the engine's typed errors to a status, and to what is told of the last failure of a thread.
 
+use core::any::Any;
 use core::cell::Cell;
 use core::ffi::c_char;
 use core::fmt;
@@ -452,12 +453,18 @@ pub(super) fn call(body: impl FnOnce() -> Result<(), Failure>) -> i32 {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => SLOTWISE_OK,
         Ok(Err(failure)) => note(failure),
-        Err(payload) => {
-            // What it carries may panic in its turn when it is dropped.
-            core::mem::forget(payload);
-            note(Failure::bare(SLOTWISE_PANIC))
-        }
+        Err(payload) => panicked(payload),
     }
+}
+
+#[cold]
+#[inline(never)]
+fn panicked(payload: Box<dyn Any + Send>) -> i32 {
+    // What it carries may panic in its turn when it is dropped.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        core::mem::forget(again);
+    }
+    note(Failure::bare(SLOTWISE_PANIC))
 }
 
 #[cold]
