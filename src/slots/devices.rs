@@ -91,7 +91,8 @@ impl<const N: usize> Pool<N> {
                 return None;
             }
             stop(Stop::Swap);
-            // Acquire: what was read from this page before it was given back came before.
+            // Acquire: after the swap that took the page out of the word, and the `give` that followed. The
+            // load above is a guess that this swap checks.
             if self.taken.fetch_or(1 << free, Ordering::AcqRel) & 1 << free == 0 {
                 return Some(free);
             }
@@ -101,6 +102,8 @@ impl<const N: usize> Pool<N> {
     /// Nobody needs it any more.
     pub(crate) fn give(&self, page: u32) {
         stop(Stop::Swap);
+        // Release: whoever takes the page, and writes on it, comes after the swap that took it out of
+        // the word. Its partner is the fetch in `take`; see the races above.
         self.taken.fetch_and(!(1 << page), Ordering::AcqRel);
     }
 
