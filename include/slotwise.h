@@ -149,6 +149,11 @@
 #define SLOTWISE_MAX_ISLAND 254
 
 /**
+ * Most kinds of requests that a policy which learns tells apart.
+ */
+#define SLOTWISE_MAX_KINDS 512
+
+/**
  * Most pools, GPU types, labels or values of one label in a constraint.
  */
 #define SLOTWISE_MAX_LIST_LENGTH 64
@@ -472,6 +477,11 @@
 #define SLOTWISE_DEVICES_STAY 88
 
 /**
+ * No request has come yet to a policy that learns, or other threads have its planners in hand.
+ */
+#define SLOTWISE_NOTHING_LEARNED 89
+
+/**
  * A fault in slotwise itself. Nothing was oversold; please report it with what it wrote to the
  * standard error stream.
  */
@@ -543,6 +553,22 @@
  * Two workers by two hashes; the emptier one wins.
  */
 #define SLOTWISE_POLICY_POWER_OF_TWO 5
+
+/**
+ * The fitting worker whose free amounts, weighed with what the request asks of each, are least.
+ */
+#define SLOTWISE_POLICY_DOT_PRODUCT 6
+
+/**
+ * The fitting worker where the least free GPU becomes useless to the requests that are typical so far
+ * (fragmentation gradient descent).
+ */
+#define SLOTWISE_POLICY_FGD 7
+
+/**
+ * The fitting worker where the least is destroyed of what the mix of requests so far would still place.
+ */
+#define SLOTWISE_POLICY_ADAPTIVE 8
 
 /**
  * Let requests without GPUs onto GPU workers.
@@ -1009,9 +1035,12 @@ typedef struct slotwise_config_t {
      */
     uint32_t policy;
     /**
-     * 0.
+     * How many threads may place at once by a policy that learns, fgd or adaptive: 1 to 64. Each such
+     * planner knows the requests that came to it, and has up to 20 bytes for each worker and each of up
+     * to 512 kinds of requests; none costs anything before it is used. A thread that finds all of them
+     * in others' hands places by tightest fit. Default 4.
      */
-    uint32_t reserved;
+    uint32_t max_planners;
     /**
      * Most accounts: 1 to 16,777,216. Default 65,536.
      */
@@ -1026,6 +1055,10 @@ typedef struct slotwise_config_t {
      * first request is refused. Default 4,096.
      */
     uint64_t max_unmet;
+    /**
+     * Where the random numbers of the adaptive policy start. Default 1.
+     */
+    uint64_t seed;
 } slotwise_config_t;
 
 /**
@@ -2110,6 +2143,91 @@ typedef struct slotwise_demand_t {
      */
     uint32_t unservable;
 } slotwise_demand_t;
+
+/**
+ * A kind of requests that came, and how often.
+ */
+typedef struct slotwise_kind_t {
+    /**
+     * CPU in millicores.
+     */
+    uint64_t cpu;
+    /**
+     * How often it came, counts of long ago halved: the mix is its share of the sum.
+     */
+    uint64_t count;
+    /**
+     * How many devices; whole GPUs that were asked for by number count as such.
+     */
+    uint32_t devices;
+    /**
+     * Thousandths of each; 0 where none is asked for.
+     */
+    uint32_t milli;
+    /**
+     * How many of the types of GPUs that workers have would do; 0: any.
+     */
+    uint32_t gpu_types;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+} slotwise_kind_t;
+
+/**
+ * How much of what is free of GPUs is useless to the requests that come.
+ */
+typedef struct slotwise_fragmentation_t {
+    /**
+     * Thousandths of GPUs that workers which are ready have free.
+     */
+    uint64_t free_milli;
+    /**
+     * What a request drawn from the mix is expected to find useless of that: where it is too little of
+     * one GPU, or the worker has too little CPU left, or is of the wrong type; all, for a request that
+     * needs no GPU.
+     */
+    uint64_t unusable_milli;
+    /**
+     * Requests that the mix was learned from.
+     */
+    uint64_t arrived;
+} slotwise_fragmentation_t;
+
+/**
+ * A move that is proposed.
+ */
+typedef struct slotwise_move_t {
+    /**
+     * The reservation that is to move.
+     */
+    uint64_t ticket;
+    /**
+     * The worker that it is on.
+     */
+    slotwise_worker_t from;
+    /**
+     * The worker to go to.
+     */
+    slotwise_worker_t to;
+    /**
+     * The version of `from` when it is this move's turn.
+     */
+    uint64_t from_version;
+    /**
+     * The version of `to` when it is this move's turn.
+     */
+    uint64_t to_version;
+    /**
+     * The devices that it will get there: bit i is the one at place i of those that the worker was
+     * registered with.
+     */
+    uint64_t devices;
+    /**
+     * Thousandths of GPUs that become useful by it.
+     */
+    uint64_t frees_milli;
+} slotwise_move_t;
 
 /**
  * One step of a group.
@@ -3264,6 +3382,67 @@ int32_t slotwise_forget_unmet(slotwise_engine_t engine,
                               const char *id,
                               size_t id_length,
                               uint32_t *forgotten);
+
+/**
+ * The kinds of requests that came to a policy that learns (SLOTWISE_POLICY_FGD,
+ * SLOTWISE_POLICY_ADAPTIVE), most frequent first. Writes at most `capacity` entries to `kinds` and sets
+ * `*count` to how many there are, at most SLOTWISE_MAX_KINDS, and `*arrived` (optional) to the number of
+ * requests. Of several planners, the one is asked that has seen the most. O(kinds log kinds). Allocates.
+ *
+ * Returns SLOTWISE_NOTHING_LEARNED, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_COUNT,
+ * SLOTWISE_OVERLAP, or what a handle can be wrong of.
+ *
+ * Threads: any; does not wait for others.
+ * Safety: `kinds` has room for `capacity` entries; `count` points to a size_t; `arrived` is NULL or points
+ * to a uint64_t.
+ */
+int32_t slotwise_learned(slotwise_engine_t engine,
+                         struct slotwise_kind_t *kinds,
+                         size_t capacity,
+                         size_t *count,
+                         uint64_t *arrived);
+
+/**
+ * How much of what is free of GPUs is useless to the mix that slotwise_learned tells of.
+ * O(workers x kinds that make up 95 % of the mix). Allocates.
+ *
+ * Returns SLOTWISE_NOTHING_LEARNED, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, or what a handle can be
+ * wrong of.
+ *
+ * Threads: any; does not wait for others.
+ * Safety: `fragmentation` points to a slotwise_fragmentation_t.
+ */
+int32_t slotwise_fragmentation(slotwise_engine_t engine,
+                               struct slotwise_fragmentation_t *fragmentation);
+
+/**
+ * Proposes at most `capacity` moves of reservations that hold devices, each to a worker that no selector
+ * tells apart from the one that it is on but by a label or a machine of its own, such that the least of
+ * what is free is useless to the mix that slotwise_learned tells of. Greedy: each move is the one that
+ * frees the most after those before it. Sets `*count` to how many there are, and `*before` and `*after`
+ * (optional) to how it is and how it will be.
+ *
+ * Nothing is changed. For each move in turn, reserve what the reservation asked for on the worker to go
+ * to, with its version expected (slotwise_reserve_on), by a policy that fills devices up; move the
+ * work; and release the old reservation. A version that is another one says that somebody else was
+ * there, and that it is time for another plan.
+ *
+ * O((workers x kinds of what is held + reservations) x kinds of the mix), and a small part of that for
+ * each move. Allocates.
+ *
+ * Returns SLOTWISE_NOTHING_LEARNED, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_COUNT,
+ * SLOTWISE_OVERLAP, or what a handle can be wrong of.
+ *
+ * Threads: any; does not wait for others.
+ * Safety: `moves` has room for `capacity` entries; `count` points to a size_t; `before` and `after` are
+ * NULL or point to a slotwise_fragmentation_t each.
+ */
+int32_t slotwise_repack(slotwise_engine_t engine,
+                        struct slotwise_move_t *moves,
+                        size_t capacity,
+                        size_t *count,
+                        struct slotwise_fragmentation_t *before,
+                        struct slotwise_fragmentation_t *after);
 
 /**
  * Does each group's steps as one change of its worker, and each group by itself: either all of its

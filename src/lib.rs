@@ -42,6 +42,11 @@ struct Readme;
 #[doc = include_str!("../docs/LIFE.md")]
 struct Life;
 
+// And of the page on placement.
+#[cfg(doctest)]
+#[doc = include_str!("../PLACEMENT.md")]
+struct Placement;
+
 mod engine;
 // The C interface; Rust hosts have no use for it.
 #[cfg(feature = "capi")]
@@ -56,11 +61,12 @@ mod sync;
 
 pub use engine::{
     Account, Affinity, Audit, BatchMode, ClockWentBack, Config, ConfigError, ConfirmError, Demand,
-    Eligible, Engine, Expired, Explained, Explanation, Foreseen, Group, GroupDone, GroupError,
-    GroupOp, HandOff, Imbalance, Limit, Lost, LostWorker, MAX_LIMITS, Mismatches, NearMiss,
-    Outlook, PROBE_BUCKETS, Preemption, Quota, Reason, Reasons, Refusal, ReleaseError, Released,
-    Request, Reservation, ReserveError, ResizeError, Resized, Scope, Snapshot, SpreadGroup, Stats,
-    SupposeError, Supposition, Terms, TermsError, Ticked, Usage, Verdict, Victim,
+    Eligible, Engine, Expired, Explained, Explanation, Foreseen, Fragmentation, Group, GroupDone,
+    GroupError, GroupOp, HandOff, Imbalance, Kind, Learned, Limit, Lost, LostWorker, MAX_LIMITS,
+    Mismatches, Move, NearMiss, Outlook, PROBE_BUCKETS, Preemption, Quota, Reason, Reasons,
+    Refusal, ReleaseError, Released, Repack, Request, Reservation, ReserveError, ResizeError,
+    Resized, Scope, Snapshot, SpreadGroup, Stats, SupposeError, Supposition, Terms, TermsError,
+    Ticked, Usage, Verdict, Victim,
 };
 pub use ledger::{MAX_ID_LEN, Ticket};
 pub use placement::gpu::{DeviceSet, MAX_DEVICES};

@@ -332,7 +332,7 @@ fn nothing_is_oversold_under_threads() {
                             0 => DeviceNeed::whole(1 + random(3) as u32),
                             _ => DeviceNeed::part(1 + random(999) as u32).memory(random(20_000)),
                         };
-                        let policy = Policy::ALL[random(5) as usize];
+                        let policy = Policy::ALL[random(Policy::ALL.len() as u64) as usize];
                         let terms = Terms::new().devices(need);
                         let request = Request::anonymous(NEED).terms(&terms).policy(policy);
                         match engine.reserve(&request.hash(round)) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 /// The parts of src/ffi, in the order of the manual.
-const PARTS: [&str; 26] = [
+const PARTS: [&str; 27] = [
     "limits",
     "status",
     "failure",
@@ -26,6 +26,7 @@ const PARTS: [&str; 26] = [
     "suppose",
     "explain",
     "unmet",
+    "mix",
     "group",
     "clock",
     "hand_off",

@@ -102,7 +102,8 @@ fn the_counter_counts() {
 #[test]
 fn reserve_and_release_by_ticket() {
     let e = cluster();
-    for policy in Policy::ALL {
+    // Those that learn have something to write down now and then.
+    for policy in Policy::ALL.into_iter().filter(|policy| !policy.learns()) {
         allocates_nothing(|k| {
             let request = Request::anonymous(r(100, 100)).policy(policy).hash(k as u64);
             let placed = e.reserve(&request).expect("room");

@@ -116,7 +116,7 @@ impl Ask {
         usize::from(self.selector).checked_sub(150).map_or(0, |s| s % SELECTORS.len())
     }
     fn policy(&self) -> u32 {
-        u32::from(self.policy % 6)
+        u32::from(self.policy % 9)
     }
     /// Whether where it goes is known from what is free alone.
     fn is_certain(&self) -> bool {
@@ -779,7 +779,7 @@ impl World {
             SLOTWISE_POLICY_SPREAD => {
                 equals.iter().min_by_key(|w| (Reverse(w.share_left(need)), index(w)))
             }
-            // Which of them depends on hashes.
+            // Which of them depends on hashes, or on what was learned.
             _ => equals.iter().find(|w| w.name == placed.worker),
         };
         let one = one.map(|w| w.name);

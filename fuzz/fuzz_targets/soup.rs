@@ -282,7 +282,7 @@ impl<'a> Soup<'a> {
             memory: need.memory,
             gpus: need.gpus,
             selector: self.selector()?,
-            policy: self.number(6)?,
+            policy: self.number(9)?,
             key: if hashed { core::ptr::null() } else { key.data },
             key_length: if hashed { 0 } else { key.length },
             hash: if hashed { self.u.arbitrary()? } else { self.zero()? },
@@ -431,11 +431,12 @@ impl<'a> Soup<'a> {
             max_reservations: limit(self, 200, 134_217_728)?,
             max_selectors: limit(self, 8, 1_048_576)?,
             max_batches: limit(self, 3, 1_048_576)?,
-            policy: self.number(6)?,
-            reserved: self.zero()?,
+            policy: self.number(9)?,
+            max_planners: limit(self, 2, 64)? as u32,
             max_accounts: limit(self, 3, 16_777_216)?,
             max_groups: limit(self, 3, 16_777_216)?,
             max_unmet: limit(self, 3, 1_048_576)?,
+            seed: self.u.arbitrary()?,
         })
     }
 
@@ -595,7 +596,7 @@ impl<'a> Soup<'a> {
     fn call(&mut self) -> Result<()> {
         self.used = 8 * self.pick(16)?;
         (self.read, self.write) = (vec![], vec![]);
-        let which = self.pick(58)?;
+        let which = self.pick(61)?;
         let (engine, known) = self.handle()?;
         // Whether arrays that overlap must be refused.
         let mut apart = false;
@@ -943,6 +944,23 @@ impl<'a> Soup<'a> {
             57 => {
                 let (ticket, to) = (self.ticket()?, self.out(1)?);
                 go!(slotwise_granted(engine, ticket, to))
+            }
+            58 => {
+                apart = true;
+                let capacity = self.pick(5)?;
+                let (to, count, arrived) = (self.out(capacity)?, self.out(1)?, self.out(1)?);
+                go!(slotwise_learned(engine, to, capacity, count, arrived))
+            }
+            59 => {
+                let to = self.out(1)?;
+                go!(slotwise_fragmentation(engine, to))
+            }
+            60 => {
+                apart = true;
+                let capacity = self.pick(5)?;
+                let (to, count) = (self.out(capacity)?, self.out(1)?);
+                let (before, after) = (self.out(1)?, self.out(1)?);
+                go!(slotwise_repack(engine, to, capacity, count, before, after))
             }
             54 => {
                 apart = true;

@@ -189,12 +189,13 @@ impl<'a> Supposed<'a> {
             let ranks = [tiers.peek().map(|tier| tier.0), added.peek().map(|chunk| chunk[0].0)];
             let rank = ranks.into_iter().flatten().min()?;
             let tier = tiers.next_if(|tier| tier.0 == rank);
-            let found = tier.and_then(|(_, tier)| walk.run(std::slice::from_ref(tier), Some));
+            let found = tier.and_then(|(_, tier)| walk.run_tier(view, (rank, tier), &mut Some));
             let beside = added.next_if(|chunk| chunk[0].0 == rank);
             let beside = beside.and_then(|chunk| self.best_added(&query, chunk));
             let place = match (found, beside) {
                 (Some(found), Some((theirs, index))) => {
-                    let ours = score(query.policy, walk.left(found), walk.weights(found));
+                    let ours =
+                        score(query.policy, walk.left(found), &query.need, walk.weights(found));
                     // Of equals the registered one, which comes first.
                     Some(if theirs < ours { Place::Added(index) } else { Place::Registered(found) })
                 }
@@ -215,7 +216,7 @@ impl<'a> Supposed<'a> {
                 && free.fits(&query.need)
                 && !self.bars_added(index);
             let left = free.minus(&query.need);
-            fits.then(|| (score(query.policy, left, weights(&worker.capacity)), index))
+            fits.then(|| (score(query.policy, left, &query.need, weights(&worker.capacity)), index))
         });
         fitting.min()
     }

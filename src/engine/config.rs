@@ -29,6 +29,14 @@ pub struct Config {
     pub max_unmet: usize,
     /// Used where a request names no policy. Default [`Policy::Affinity`].
     pub policy: Policy,
+    /// How many threads may place at once by a policy that [learns](Policy::learns): 1 to 64. Each such
+    /// planner knows the requests that came to it, and has up to 20 bytes for each worker and each of
+    /// up to 512 kinds of requests; the first ones are used first, and none costs anything before it
+    /// is used. A thread that finds all of them in others' hands places by tightest fit. Default 4.
+    pub max_planners: usize,
+    /// Where the random numbers of [`Policy::Adaptive`] start: the same requests, releases and seed give
+    /// the same placements, as long as one thread places. Default 1.
+    pub seed: u64,
     /// Keep requests without GPUs off GPU workers. Default true.
     pub gpu_separation: bool,
     /// Count for a refusal why each matching worker was out of the question: one look at each, so
@@ -49,6 +57,8 @@ impl Default for Config {
             max_groups: 1 << 16,
             max_unmet: 1 << 12,
             policy: Policy::Affinity,
+            max_planners: 4,
+            seed: 1,
             gpu_separation: true,
             count_reasons: true,
         }
@@ -92,6 +102,7 @@ impl Config {
             ("max_batches", self.max_batches, 1 << 20),
             ("max_accounts", self.max_accounts, 1 << 24),
             ("max_groups", self.max_groups, 1 << 24),
+            ("max_planners", self.max_planners, 64),
             // None is a number, too.
             ("max_unmet", self.max_unmet.max(1), 1 << 20),
         ] {

@@ -8,7 +8,7 @@ use super::local::Local;
 use super::reserve::worker_of;
 use super::select::{Candidate, Planned};
 use crate::ledger::{Holding, Sighting, Ticket};
-use crate::placement::{DeviceNeed, Free, Granted, Resources};
+use crate::placement::{DeviceNeed, Free, Granted, Prefer, Resources};
 use crate::registry::{Shared, WorkerRef};
 use crate::slots::{Change, Changed, Columns, Refused, Slot, State, Wide};
 use crate::sync::{Stop, stop};
@@ -40,11 +40,11 @@ impl Engine {
         &self,
         slot: &Slot,
         index: u32,
-        (change, need, spread): (&Change, &DeviceNeed, bool),
+        (change, need, prefer): (&Change, &DeviceNeed, Prefer),
         retries: &mut u64,
     ) -> Result<(Changed<Wide>, Granted), Refused<Wide>> {
         match self.registry.shared.pool(index) {
-            Some(pool) => slot.change_with_devices(pool, change, (need, spread), retries),
+            Some(pool) => slot.change_with_devices(pool, change, (need, prefer), retries),
             None => Err(Refused::Short),
         }
     }

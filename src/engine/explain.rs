@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use super::limits::Limited;
 use super::local::Local;
 use super::reserve::Checked;
-use super::select::{Candidate, Planned, Walk};
+use super::select::{Candidate, Learning, Planned, Walk};
 use super::terms::Limit;
 use super::verdict::Tally;
 use super::{Engine, Foreseen, Reasons, Refusal, Request, ReserveError};
@@ -180,7 +180,7 @@ impl Engine {
             let word = slot.word();
             picture.0.insert(worker.index, word);
             let version = word.version();
-            let at = Candidate { slot: worker.index, stamp: slot.stamp(), word };
+            let at = Candidate::new(worker.index, slot.stamp(), word);
             let barred = Limited::of(self, limits, &picture).bars(&at);
             let reason = match reason(view, facts, word, &slot.capacity(), checked) {
                 Reason::Fits if barred => Reason::Spread,
@@ -213,8 +213,9 @@ impl Engine {
             Some(held) => Ok(held),
             None => {
                 let planned = &Limited::of(self, limits, &picture);
-                let mut walk = Walk { shared, query: *query, planned, probes: 0, stale: false };
-                let found = walk.run(view.tiers(&query.need), Some);
+                let learning = Learning::new(&self.planners, checked.selector);
+                let mut walk = Walk::new(shared, *query, planned, Some(learning));
+                let found = walk.run(view, Some);
                 found.map(|found| picture.foreseen(found)).ok_or_else(|| tally.refusal())
             }
         };

@@ -96,7 +96,7 @@ impl Engine {
             // The word, then the stamp: see `slots::slot`.
             let word = slot.word();
             let stamp = slot.stamp();
-            let candidate = Candidate { slot: index, stamp, word };
+            let candidate = Candidate::new(index, stamp, word);
             if stamp.epoch == epoch
                 && word.state().takes(ahead)
                 && planned.fits(&candidate, slot, need)
@@ -126,7 +126,7 @@ impl Engine {
             ahead,
             devices: None,
         };
-        let mut walk = Walk { shared, query, planned, probes: 0, stale: false };
+        let mut walk = Walk::new(shared, query, planned, None);
         let candidate = walk.first(tier, &mut Some)?;
         local.note_probes::<P>(walk.probes);
         Some((shared.table.get(candidate.slot)?, candidate))

@@ -5,7 +5,7 @@ use super::local::Local;
 use super::reserve::worker_of;
 use super::{Engine, Lost};
 use crate::ledger::{Sighting, Ticket};
-use crate::placement::DeviceNeed;
+use crate::placement::{DeviceNeed, Prefer};
 use crate::registry::{WorkerError, WorkerRef};
 use crate::slots::{Change, Fence};
 use crate::sync::{Stop, stop};
@@ -76,7 +76,12 @@ impl Engine {
                 let taken = match granted.map(DeviceNeed::from) {
                     None => slot.change(&change, &mut 0).map(|changed| (changed, None)),
                     Some(need) => self
-                        .change_with_devices(slot, to.index, (&change, &need, false), &mut 0)
+                        .change_with_devices(
+                            slot,
+                            to.index,
+                            (&change, &need, Prefer::Fullest),
+                            &mut 0,
+                        )
                         .map(|(changed, granted)| (changed, Some(granted))),
                 };
                 taken.inspect(|(c, _)| shared.blocks.freed(slot, c.before, c.after)).ok()

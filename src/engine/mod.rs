@@ -15,7 +15,9 @@ mod group;
 mod hand_off;
 mod limits;
 mod local;
+mod mix;
 mod plan;
+mod planner;
 mod preempt;
 mod release;
 mod request;
@@ -55,6 +57,7 @@ pub use error::{
 };
 pub use explain::{Explained, Explanation, Mismatches, NearMiss, Reason};
 pub use hand_off::HandOff;
+pub use mix::{Fragmentation, Kind, Learned, Move, Repack};
 pub use preempt::{Preemption, Victim};
 pub use request::{
     Affinity, BatchMode, Eligible, Foreseen, Group, GroupDone, GroupOp, Released, Request,
@@ -74,6 +77,7 @@ use counters::Counters;
 pub(crate) use local::Local;
 #[cfg(not(feature = "capi"))]
 use local::Local;
+use planner::Planners;
 use preempt::Claims;
 use terms::Ranks;
 use tick::Clock;
@@ -96,6 +100,7 @@ pub struct Engine {
     ranks: Ranks,
     clock: Clock,
     claims: Claims,
+    planners: Planners,
 }
 
 impl Engine {
@@ -117,6 +122,7 @@ impl Engine {
             ranks: Ranks::new(config.max_accounts, config.max_groups, config.max_reservations),
             clock: Clock::default(),
             claims: Claims::default(),
+            planners: Planners::new(config.max_planners, config.seed),
             config,
         })
     }

@@ -98,7 +98,7 @@ impl Engine {
                 let Some(slot) = shared.table.get(occupant.slot) else { return };
                 let word = slot.word();
                 let stamp = slot.stamp();
-                let at = Candidate { slot: occupant.slot, stamp, word };
+                let at = Candidate::new(occupant.slot, stamp, word);
                 let there = stamp.epoch == occupant.epoch && word.state() != State::Removed;
                 if there && word.state().takes(checked.query.ahead) {
                     let tenants = tenants.remove(&at.worker()).unwrap_or_default();

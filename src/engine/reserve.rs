@@ -6,7 +6,7 @@ use crossbeam_utils::Backoff;
 
 use super::devices::WithDevices;
 use super::local::Local;
-use super::select::{Candidate, Nothing, Planned, Query, Walk};
+use super::select::{Candidate, Learning, Nothing, Planned, Query, Walk};
 use super::{Affinity, Eligible, Engine, Refusal, Request, Reservation, ReserveError};
 use crate::ledger::{Claim, Draft, Holding, Sighting, Ticket};
 use crate::placement::{DeviceError, Dimension, Resources};
@@ -275,11 +275,12 @@ impl Engine {
     ) -> Result<R, Refusal> {
         let shared = &self.registry.shared;
         let moves = shared.moves.get();
-        let mut walk = Walk { shared, query: checked.query, planned, probes: 0, stale: false };
+        let learning = Learning::new(&self.planners, checked.selector);
+        let mut walk = Walk::new(shared, checked.query, planned, Some(learning));
         let found = {
             let mut directory = local.directory();
             let view = directory.load().view(checked.selector.0);
-            view.and_then(|view| walk.run(view.tiers(&checked.query.need), &mut offer))
+            view.and_then(|view| walk.run(view, &mut offer))
         };
         match found {
             Some(found) => {
@@ -300,7 +301,8 @@ impl Engine {
     ) -> Option<R> {
         let shared = &self.registry.shared;
         let moves = shared.moves.get();
-        let mut walk = Walk { shared, query: checked.query, planned, probes: 0, stale: false };
+        let learning = Learning::new(&self.planners, checked.selector);
+        let mut walk = Walk::new(shared, checked.query, planned, Some(learning));
         let found = {
             let mut directory = local.directory();
             let view = directory.load().view(checked.selector.0);
@@ -321,9 +323,8 @@ impl Engine {
         mut walk: Walk<'_, P>,
         mut offer: impl FnMut(Candidate) -> Option<R>,
     ) -> Result<R, Refusal> {
-        let found = self.again(local, checked, moves, &mut walk, |walk, view| {
-            walk.run(view.tiers(&checked.query.need), &mut offer)
-        });
+        let found =
+            self.again(local, checked, moves, &mut walk, |walk, view| walk.run(view, &mut offer));
         local.note_probes::<P>(walk.probes);
         found.ok_or_else(|| {
             let mut directory = local.directory();
@@ -368,7 +369,7 @@ impl Engine {
         checked: &Checked,
     ) -> Result<Reservation, ReserveError> {
         self.walk(local, checked, &Nothing, |candidate| {
-            let change = checked.query.change(Fence::Epoch(candidate.stamp.epoch));
+            let change = checked.query.change_at(&candidate);
             match self.take(local, draft, candidate.worker(), &change, Some(candidate.word)) {
                 Ok(reservation) => Some(Ok(reservation)),
                 Err(Refused::Contended) => Some(Err(ReserveError::Contended)),
@@ -417,7 +418,7 @@ impl Engine {
                 }
                 Err(refused @ (Refused::State | Refused::Short)) => {
                     let word = slot.word();
-                    let at = Candidate { slot: worker.index, stamp: slot.stamp(), word };
+                    let at = Candidate::new(worker.index, slot.stamp(), word);
                     let beside =
                         WithDevices { shared, need: checked.query.devices, beside: &Nothing };
                     let free = beside.free(&at, slot);
@@ -455,8 +456,8 @@ impl Engine {
         self.ledger.aim(draft, worker.index, worker.incarnation, &change.take);
         let mut retries = 0;
         let changed = match (&change.devices, seen) {
-            (Some((need, spread)), _) => self
-                .change_with_devices(slot, worker.index, (change, need, *spread), &mut retries)
+            (Some((need, prefer)), _) => self
+                .change_with_devices(slot, worker.index, (change, need, *prefer), &mut retries)
                 .map(|(changed, granted)| {
                     self.ledger.grant(draft.index(), granted);
                     changed

@@ -1,8 +1,14 @@
 //! Mechanism for the policies: walks the tiers of a view in the order that the policy wants and
 //! offers what fits. The naive twin is `placement::naive`; a test holds the two together.
 
-use crate::placement::{DeviceNeed, Free, Policy, Resources, free_share, order, score};
-use crate::registry::{NOWHERE, Shared, Tier, WorkerRef};
+use parking_lot::MutexGuard;
+
+use super::planner::{Eligible, Lane, Planners};
+use crate::placement::gpu::DeviceSet;
+use crate::placement::{
+    DeviceNeed, Free, Policy, Prefer, Rank, Resources, free_share, order, score,
+};
+use crate::registry::{NOWHERE, Selector, Shared, Tier, View, WorkerRef};
 use crate::slots::{Change, Columns, Fence, Find, Need, Slot, Stamp, State, Wide, Word};
 
 /// What is looked for.
@@ -31,9 +37,23 @@ impl Query {
 
     /// The change of a worker's slot that it asks for.
     pub(super) fn change(&self, fence: Fence) -> Change {
-        let spread = matches!(self.policy, Policy::Spread | Policy::PowerOfTwo);
-        let devices = self.devices.map(|devices| (devices, spread));
+        let prefer = match self.policy {
+            Policy::Spread | Policy::PowerOfTwo => Prefer::Emptiest,
+            _ => Prefer::Fullest,
+        };
+        let devices = self.devices.map(|devices| (devices, prefer));
         Change { devices, ..Change::take(fence, self.amount(), self.ahead) }
+    }
+
+    /// The same of a candidate's slot, with the devices that the policy wants there.
+    pub(super) fn change_at(&self, at: &Candidate) -> Change {
+        let mut change = self.change(Fence::Epoch(at.stamp.epoch));
+        if let Some((_, prefer)) = &mut change.devices
+            && at.devices != DeviceSet::NONE
+        {
+            *prefer = Prefer::This(at.devices);
+        }
+        change
     }
 }
 
@@ -44,9 +64,16 @@ pub(super) struct Candidate {
     pub(super) stamp: Stamp,
     /// Its slot's word then: what a swap can start from.
     pub(super) word: Word<Wide>,
+    /// The devices that a policy which learns wants there; none where it does not say.
+    pub(super) devices: DeviceSet,
 }
 
 impl Candidate {
+    #[inline(always)]
+    pub(super) fn new(slot: u32, stamp: Stamp, word: Word<Wide>) -> Self {
+        Candidate { slot, stamp, word, devices: DeviceSet::NONE }
+    }
+
     pub(super) fn worker(&self) -> WorkerRef {
         WorkerRef { index: self.slot, incarnation: self.stamp.incarnation }
     }
@@ -125,6 +152,23 @@ impl Planned for Nothing {
     }
 }
 
+/// Where the policies that learn come from, for one request.
+pub(super) struct Learning<'a> {
+    planners: &'a Planners,
+    selector: Selector,
+    /// A planner in hand, once one has been asked for; none if others have them all.
+    lane: Option<Option<MutexGuard<'a, Lane>>>,
+    /// Workers that were proposed in vain.
+    barred: Vec<u32>,
+}
+
+impl<'a> Learning<'a> {
+    #[inline]
+    pub(super) fn new(planners: &'a Planners, selector: Selector) -> Self {
+        Learning { planners, selector, lane: None, barred: Vec::new() }
+    }
+}
+
 /// One walk.
 pub(super) struct Walk<'a, P> {
     pub(super) shared: &'a Shared,
@@ -134,44 +178,120 @@ pub(super) struct Walk<'a, P> {
     pub(super) probes: u64,
     /// A place was met whose worker has moved on, or is about to come: see `slots::blocks`.
     pub(super) stale: bool,
+    /// Without, policies that learn give way to tightest fit.
+    learning: Option<Learning<'a>>,
 }
 
-impl<P: Planned> Walk<'_, P> {
+impl<'a, P: Planned> Walk<'a, P> {
+    #[inline]
+    pub(super) fn new(
+        shared: &'a Shared,
+        query: Query,
+        planned: &'a P,
+        learning: Option<Learning<'a>>,
+    ) -> Self {
+        Walk { shared, query, planned, probes: 0, stale: false, learning }
+    }
+
     /// Offers candidates in order until one is accepted: `offer` returns what came of it, or
     /// nothing if the candidate is gone. `None`: no worker fits.
     #[inline]
     pub(super) fn run<R>(
         &mut self,
-        tiers: &[Tier],
+        view: &View,
         mut offer: impl FnMut(Candidate) -> Option<R>,
     ) -> Option<R> {
-        for tier in tiers {
-            // The default is apart from the others, so that it is short.
-            let found = if self.query.policy == Policy::Affinity {
-                self.first(tier, &mut offer)
-            } else {
-                self.by_policy(tier, &mut offer)
-            };
-            if found.is_some() {
-                return found;
-            }
+        let need = self.query.need;
+        view.ranked_tiers(&need).find_map(|tier| self.run_tier(view, tier, &mut offer))
+    }
+
+    /// The same in one tier.
+    #[inline]
+    pub(super) fn run_tier<R>(
+        &mut self,
+        view: &View,
+        (rank, tier): (Rank, &Tier),
+        offer: &mut impl FnMut(Candidate) -> Option<R>,
+    ) -> Option<R> {
+        // The default is apart from the others, so that it is short.
+        if self.query.policy == Policy::Affinity {
+            self.first(tier, offer)
+        } else {
+            self.by_policy(view, (rank, tier), offer)
         }
-        None
     }
 
     #[inline(never)]
     fn by_policy<R>(
         &mut self,
-        tier: &Tier,
+        view: &View,
+        (rank, tier): (Rank, &Tier),
         offer: &mut impl FnMut(Candidate) -> Option<R>,
     ) -> Option<R> {
+        let need = self.query.need;
+        let need = &need;
         match self.query.policy {
             Policy::Affinity => self.first(tier, offer),
             // Each with a score of its own, so that no candidate asks for the policy.
-            Policy::FirstFit => self.best(tier, offer, |l, w| score(Policy::FirstFit, l, w)),
-            Policy::TightestFit => self.best(tier, offer, |l, w| score(Policy::TightestFit, l, w)),
-            Policy::Spread => self.best(tier, offer, |l, w| score(Policy::Spread, l, w)),
+            Policy::FirstFit => self.best(tier, offer, |l, w| score(Policy::FirstFit, l, need, w)),
+            Policy::TightestFit => self.tightest(tier, offer),
+            Policy::Spread => self.best(tier, offer, |l, w| score(Policy::Spread, l, need, w)),
             Policy::PowerOfTwo => self.of_two(tier, offer).or_else(|| self.first(tier, offer)),
+            Policy::DotProduct => {
+                self.best(tier, offer, |l, w| score(Policy::DotProduct, l, need, w))
+            }
+            Policy::Fgd | Policy::Adaptive => {
+                let learned = self.learned(view, (rank, tier), offer);
+                learned.or_else(|| self.tightest(tier, offer))
+            }
+        }
+    }
+
+    fn tightest<R>(
+        &mut self,
+        tier: &Tier,
+        offer: &mut impl FnMut(Candidate) -> Option<R>,
+    ) -> Option<R> {
+        let need = self.query.need;
+        self.best(tier, offer, |l, w| score(Policy::TightestFit, l, &need, w))
+    }
+
+    /// What a planner proposes. None where there is no planner, or nothing that it knows of.
+    fn learned<R>(
+        &mut self,
+        view: &View,
+        (rank, tier): (Rank, &Tier),
+        offer: &mut impl FnMut(Candidate) -> Option<R>,
+    ) -> Option<R> {
+        let Walk { shared, query, planned, probes, learning, .. } = self;
+        let Learning { planners, selector, lane, barred } = learning.as_mut()?;
+        // A few that are looked up by name are not worth a table.
+        let Tier::Ring(_) = tier else { return None };
+        let eligible = Eligible { selector: *selector, view, rank };
+        let first = lane.is_none();
+        let lane = lane.get_or_insert_with(|| planners.take()).as_mut()?;
+        let planner = planners.of(lane, query.policy);
+        if first {
+            planner.catch_up(shared);
+        }
+        let shape = planner.shape(shared, query, &eligible)?;
+        if first && P::REAL {
+            planner.arrive(&shape);
+        }
+        loop {
+            let fits = |at: &Candidate| {
+                let slot = shared.table.get(at.slot);
+                slot.is_some_and(|slot| planned.fits(at, slot, &query.need))
+                    && !barred.contains(&at.slot)
+            };
+            let found = planner.propose(shared, (query, &shape), &eligible, fits)?;
+            *probes += 1;
+            let result = offer(found);
+            planner.look(shared, found.slot);
+            if result.is_some() {
+                return result;
+            }
+            barred.push(found.slot);
         }
     }
 
@@ -187,7 +307,7 @@ impl<P: Planned> Walk<'_, P> {
             self.stale = true;
             return None;
         }
-        let candidate = Candidate { slot: occupant.slot, stamp, word };
+        let candidate = Candidate::new(occupant.slot, stamp, word);
         if word.state().takes(self.query.ahead)
             && self.planned.fits(&candidate, slot, &self.query.need)
         {

@@ -28,7 +28,7 @@ use crate::ledger::{
 };
 use crate::placement::{DeviceNeed, Resources};
 use crate::registry::{MAX_NAME_LEN, Name, WorkerRef};
-use crate::slots::{Change, Fence, Refused};
+use crate::slots::{Change, Refused};
 use crate::sync::{Chunked, Stop, lock, stop};
 
 pub use crate::ledger::MAX_LIMITS;
@@ -387,7 +387,7 @@ impl Engine {
         let devices = WithDevices { shared, need: query.devices, beside: &Nothing };
         let planned = Limited::of(self, terms.limits, &devices);
         let placed = self.walk(local, checked, &planned, |candidate| {
-            let change = query.change(Fence::Epoch(candidate.stamp.epoch));
+            let change = query.change_at(&candidate);
             let worker = candidate.worker();
             match self.take_on_terms(local, (draft, terms), worker, &change, Some(candidate.word)) {
                 Ok(reservation) => Some(Ok(reservation)),

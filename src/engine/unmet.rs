@@ -187,9 +187,7 @@ impl Engine {
             let found = if refused.contains(&(want.selector, want.need)) {
                 None
             } else {
-                self.seek(local, &checked, &planned, |walk, view| {
-                    walk.run(view.tiers(&want.need), Some)
-                })
+                self.seek(local, &checked, &planned, |walk, view| walk.run(view, Some))
             };
             match found {
                 Some(found) => {

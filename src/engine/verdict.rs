@@ -149,7 +149,7 @@ fn count<P: Planned>(shared: &Shared, tiers: &[Tier], query: &Query, planned: &P
             if let Some(slot) = shared.table.get(occupant.slot) {
                 let word = slot.word();
                 let stamp = slot.stamp();
-                let candidate = Candidate { slot: occupant.slot, stamp, word };
+                let candidate = Candidate::new(occupant.slot, stamp, word);
                 if !registered(word) || planned.gone(candidate.worker()) {
                     return;
                 }

@@ -20,9 +20,16 @@ pub const SLOTWISE_POLICY_TIGHTEST_FIT: u32 = 3;
 pub const SLOTWISE_POLICY_SPREAD: u32 = 4;
 /// Two workers by two hashes; the emptier one wins.
 pub const SLOTWISE_POLICY_POWER_OF_TWO: u32 = 5;
+/// The fitting worker whose free amounts, weighed with what the request asks of each, are least.
+pub const SLOTWISE_POLICY_DOT_PRODUCT: u32 = 6;
+/// The fitting worker where the least free GPU becomes useless to the requests that are typical so far
+/// (fragmentation gradient descent).
+pub const SLOTWISE_POLICY_FGD: u32 = 7;
+/// The fitting worker where the least is destroyed of what the mix of requests so far would still place.
+pub const SLOTWISE_POLICY_ADAPTIVE: u32 = 8;
 
 /// No policy has a higher number.
-pub(super) const LAST_POLICY: u32 = SLOTWISE_POLICY_POWER_OF_TWO;
+pub(super) const LAST_POLICY: u32 = SLOTWISE_POLICY_ADAPTIVE;
 
 /// The policy of a number; none for the default.
 #[inline]
@@ -34,6 +41,9 @@ pub(super) fn policy(number: u32) -> Option<Option<Policy>> {
         SLOTWISE_POLICY_TIGHTEST_FIT => Some(Policy::TightestFit),
         SLOTWISE_POLICY_SPREAD => Some(Policy::Spread),
         SLOTWISE_POLICY_POWER_OF_TWO => Some(Policy::PowerOfTwo),
+        SLOTWISE_POLICY_DOT_PRODUCT => Some(Policy::DotProduct),
+        SLOTWISE_POLICY_FGD => Some(Policy::Fgd),
+        SLOTWISE_POLICY_ADAPTIVE => Some(Policy::Adaptive),
         _ => return None,
     })
 }
@@ -45,6 +55,9 @@ const fn policy_number(policy: Policy) -> u32 {
         Policy::TightestFit => SLOTWISE_POLICY_TIGHTEST_FIT,
         Policy::Spread => SLOTWISE_POLICY_SPREAD,
         Policy::PowerOfTwo => SLOTWISE_POLICY_POWER_OF_TWO,
+        Policy::DotProduct => SLOTWISE_POLICY_DOT_PRODUCT,
+        Policy::Fgd => SLOTWISE_POLICY_FGD,
+        Policy::Adaptive => SLOTWISE_POLICY_ADAPTIVE,
     }
 }
 
@@ -73,8 +86,11 @@ pub struct slotwise_config_t {
     pub max_batches: u64,
     /// SLOTWISE_POLICY_..., used where a request names none.
     pub policy: u32,
-    /// 0.
-    pub reserved: u32,
+    /// How many threads may place at once by a policy that learns, fgd or adaptive: 1 to 64. Each such
+    /// planner knows the requests that came to it, and has up to 20 bytes for each worker and each of up
+    /// to 512 kinds of requests; none costs anything before it is used. A thread that finds all of them
+    /// in others' hands places by tightest fit. Default 4.
+    pub max_planners: u32,
     /// Most accounts: 1 to 16,777,216. Default 65,536.
     pub max_accounts: u64,
     /// Most spread groups: 1 to 16,777,216. Default 65,536.
@@ -83,6 +99,8 @@ pub struct slotwise_config_t {
     /// above 8, rounded down to a multiple of 8. The room for them, 128 bytes each, is taken when the
     /// first request is refused. Default 4,096.
     pub max_unmet: u64,
+    /// Where the random numbers of the adaptive policy start. Default 1.
+    pub seed: u64,
 }
 
 // SAFETY: `size` comes first.
@@ -99,15 +117,15 @@ impl slotwise_config_t {
             max_selectors: config.max_selectors as u64,
             max_batches: config.max_batches as u64,
             policy: policy_number(config.policy),
-            reserved: 0,
+            max_planners: config.max_planners as u32,
             max_accounts: config.max_accounts as u64,
             max_groups: config.max_groups as u64,
             max_unmet: config.max_unmet as u64,
+            seed: config.seed,
         }
     }
 
     fn get(&self) -> Result<Config, Failure> {
-        args::reserved(self.reserved == 0)?;
         if self.flags & !(SLOTWISE_NO_GPU_SEPARATION | SLOTWISE_NO_REASONS) != 0 {
             return Err(args::unknown("flags", self.flags as u64).into());
         }
@@ -121,6 +139,8 @@ impl slotwise_config_t {
             max_accounts: limit(self.max_accounts),
             max_groups: limit(self.max_groups),
             max_unmet: limit(self.max_unmet),
+            max_planners: limit(self.max_planners.into()),
+            seed: self.seed,
             policy: policy.unwrap_or_default(),
             gpu_separation: self.flags & SLOTWISE_NO_GPU_SEPARATION == 0,
             count_reasons: self.flags & SLOTWISE_NO_REASONS == 0,

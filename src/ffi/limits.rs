@@ -17,6 +17,8 @@ pub const SLOTWISE_MAX_LIMITS: u32 = 4;
 pub const SLOTWISE_MAX_DEVICES: u32 = 16;
 /// Highest island of a device.
 pub const SLOTWISE_MAX_ISLAND: u32 = 254;
+/// Most kinds of requests that a policy which learns tells apart.
+pub const SLOTWISE_MAX_KINDS: u32 = 512;
 /// Most pools, GPU types, labels or values of one label in a constraint.
 pub const SLOTWISE_MAX_LIST_LENGTH: u32 = 64;
 
@@ -27,4 +29,5 @@ const _: () = assert!(SLOTWISE_MAX_LIST_LENGTH as usize == crate::MAX_LIST_LEN);
 const _: () = assert!(SLOTWISE_MAX_LIMITS as usize == crate::MAX_LIMITS);
 const _: () = assert!(SLOTWISE_MAX_DEVICES as usize == crate::MAX_DEVICES);
 const _: () = assert!(SLOTWISE_MAX_ISLAND == crate::MAX_ISLAND as u32);
+const _: () = assert!(SLOTWISE_MAX_KINDS as usize == crate::placement::gpu::MAX_KINDS);
 const _: () = assert!(crate::PROBE_BUCKETS == 24);

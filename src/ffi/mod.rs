@@ -28,6 +28,7 @@ mod handle;
 mod life;
 mod limits;
 mod listing;
+mod mix;
 #[cfg(slotwise_panic_test)]
 mod panic_test;
 mod preempt;
@@ -62,6 +63,7 @@ pub use handle::slotwise_engine_t;
 pub use life::*;
 pub use limits::*;
 pub use listing::*;
+pub use mix::*;
 #[cfg(slotwise_panic_test)]
 pub use panic_test::*;
 pub use preempt::*;

@@ -140,6 +140,8 @@ pub const SLOTWISE_ISLAND_TOO_HIGH: i32 = 87;
 /// The worker's GPUs are devices: a reservation can hold no number of GPUs there, and its devices stay
 /// as they are.
 pub const SLOTWISE_DEVICES_STAY: i32 = 88;
+/// No request has come yet to a policy that learns, or other threads have its planners in hand.
+pub const SLOTWISE_NOTHING_LEARNED: i32 = 89;
 
 /// A fault in slotwise itself. Nothing was oversold; please report it with what it wrote to the
 /// standard error stream.
@@ -218,6 +220,7 @@ pub(super) const fn text(status: i32) -> &'static CStr {
         SLOTWISE_DUPLICATE_DEVICE => c"two devices of the worker have the same id",
         SLOTWISE_ISLAND_TOO_HIGH => c"a device's island is too high",
         SLOTWISE_DEVICES_STAY => c"the worker's GPUs are devices, whose number cannot be changed",
+        SLOTWISE_NOTHING_LEARNED => c"no policy that learns has seen a request yet",
         SLOTWISE_PANIC => c"a fault in slotwise itself: please report it",
         _ => c"unknown status",
     }

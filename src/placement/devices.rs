@@ -99,6 +99,17 @@ impl DeviceNeed {
     }
 }
 
+/// Which device a part comes from, where several will do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Prefer {
+    /// The one with the least free, so that others stay whole.
+    Fullest,
+    /// The one with the most free.
+    Emptiest,
+    /// This one, or else the one with the least free.
+    This(DeviceSet),
+}
+
 /// What is wrong with what a request asks of devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -299,20 +310,22 @@ impl Devices {
         let fitting = self.0.iter().filter(|device| device.fits(need)).count();
         // Where it is to be one island, some may be on others.
         fitting >= need.count as usize
-            && (need.island != Island::Insist || self.choose(need, false).is_some())
+            && (need.island != Island::Insist || self.choose(need, Prefer::Fullest).is_some())
     }
 
-    /// The devices that a request gets. A part comes from the device with the least free, so that
-    /// others stay whole, or, if parts are to be `spread`, with the most; then the lowest. Several are
-    /// taken from the island with the fewest free devices that has enough; where none has, from as
+    /// The devices that a request gets. A part comes from the device that is preferred, of equals from
+    /// the lowest. Several are taken from the island with the fewest free devices that has enough; where none has, from as
     /// few islands as will do, or just the lowest where it does not matter.
-    pub(crate) fn choose(&self, need: &DeviceNeed, spread: bool) -> Option<DeviceSet> {
+    pub(crate) fn choose(&self, need: &DeviceNeed, prefer: Prefer) -> Option<DeviceSet> {
         let fitting = DeviceSet(self.of(|device| device.fits(need)));
         if !need.is_whole() {
             let free = |&i: &usize| (self.0[i].milli(), self.0[i].memory());
-            let one = match spread {
-                false => fitting.iter().min_by_key(free),
-                true => fitting.iter().min_by_key(|i| Reverse(free(i))),
+            let one = match prefer {
+                Prefer::Emptiest => fitting.iter().min_by_key(|i| Reverse(free(i))),
+                Prefer::This(one) if fitting.0 & one.0 != 0 => {
+                    Some(one.0.trailing_zeros() as usize)
+                }
+                Prefer::Fullest | Prefer::This(_) => fitting.iter().min_by_key(free),
             };
             return one.map(|i| DeviceSet(1 << i));
         }
@@ -411,14 +424,23 @@ mod tests {
     proptest! {
         /// Against every set of devices that there is.
         #[test]
-        fn the_choice_is_as_good_as_any(devices in devices(), need in need(), spread: bool) {
+        fn the_choice_is_as_good_as_any(devices in devices(), need in need(), spread: bool, wish in 0u16..8) {
             let fine = |set: DeviceSet| {
                 set.0.count_ones() == need.count
                     && set.iter().all(|i| devices.0[i].fits(&need))
                     && (need.island != Island::Insist || islands(&devices, set) == 1)
             };
             let all: Vec<DeviceSet> = (1..=u16::MAX).map(DeviceSet).filter(|&set| fine(set)).collect();
-            let chosen = devices.choose(&need, spread);
+            let prefer = if spread { Prefer::Emptiest } else { Prefer::Fullest };
+            let chosen = devices.choose(&need, prefer);
+            // One that is wished for is got where it will do, and changes nothing otherwise.
+            let wished = DeviceSet(1 << wish);
+            let part = need.milli < 1_000 && fine(wished);
+            let otherwise = devices.choose(&need, Prefer::Fullest);
+            prop_assert_eq!(
+                devices.choose(&need, Prefer::This(wished)),
+                if part { Some(wished) } else { otherwise }
+            );
             prop_assert_eq!(chosen.is_some(), !all.is_empty());
             // ... nor promises what does not.
             prop_assert!(chosen.is_some() || !need.surely_fits(devices.digest()));
@@ -473,10 +495,10 @@ mod tests {
         let part = Granted { devices: DeviceSet(1), milli: 1, memory: 80 };
         let one = all.minus(&part);
         assert_eq!((one.digest(), Devices::whole_of(8)), (8, 1));
-        assert_eq!(one.choose(&DeviceNeed::whole(1), false), Some(DeviceSet(2)));
-        assert_eq!(one.choose(&DeviceNeed::whole(2), false), None);
+        assert_eq!(one.choose(&DeviceNeed::whole(1), Prefer::Fullest), Some(DeviceSet(2)));
+        assert_eq!(one.choose(&DeviceNeed::whole(2), Prefer::Fullest), None);
         // The rest of the first has no memory left.
         let need = DeviceNeed::part(500).memory(1);
-        assert_eq!(one.choose(&need, false), Some(DeviceSet(2)));
+        assert_eq!(one.choose(&need, Prefer::Fullest), Some(DeviceSet(2)));
     }
 }

@@ -15,7 +15,7 @@ mod resources;
 mod score;
 mod victims;
 
-pub(crate) use devices::{Device, Devices};
+pub(crate) use devices::{Device, Devices, Prefer};
 pub use devices::{DeviceError, DeviceNeed, Granted, Island, MAX_ISLAND};
 pub use filter::{Mismatch, Rank, Traits, Wanted};
 pub use miss::{Room, missing, share_of};

@@ -1,6 +1,6 @@
 //! The policies once more, slow and obviously right: the oracle that the engine is held to.
 
-use super::{Free, Policy, Resources, free_share, order, weights};
+use super::{Dimension, Free, Policy, Resources, free_share, order, weights};
 
 /// A worker as a policy sees it.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,11 @@ fn choose_in(policy: Policy, tier: &Tier, need: &Resources, hash: u64) -> Option
     let mut all: Vec<Worker> = round_from(tier, hash).into_iter().filter(fits).collect();
     match policy {
         Policy::Affinity => all.first().copied(),
-        Policy::FirstFit => all.into_iter().min_by_key(|w| w.index),
+        // What a policy that learns has learned is not known here.
+        Policy::FirstFit | Policy::Fgd | Policy::Adaptive => {
+            all.into_iter().min_by_key(|w| w.index)
+        }
+        Policy::DotProduct => all.into_iter().min_by_key(|w| (dot(w, need), w.index)),
         Policy::TightestFit => all.into_iter().min_by_key(|w| (left(w), w.index)),
         Policy::Spread => all.into_iter().min_by_key(|w| (u64::MAX - left(w), w.index)),
         Policy::PowerOfTwo => {
@@ -45,6 +49,19 @@ fn choose_in(policy: Policy, tier: &Tier, need: &Resources, hash: u64) -> Option
             two.first().copied()
         }
     }
+}
+
+/// Free times asked for, each as a share of the worker in 2^-20, rounded down.
+fn dot(worker: &Worker, need: &Resources) -> u64 {
+    let product = |d: Dimension| {
+        let all = worker.capacity.get(d);
+        let share = |amount: u64| match all {
+            0 => 0,
+            all => (amount * ((1 << 40) / all)) >> 20,
+        };
+        share(worker.free.available().get(d)) * share(need.get(d))
+    };
+    Dimension::ALL.map(product).iter().sum()
 }
 
 /// The block that `hash` points to, or past a hole the next.

@@ -26,16 +26,32 @@ pub enum Policy {
     /// Two workers picked by two hashes of the affinity key, the emptier one wins (Mitzenmacher
     /// 1996); where neither fits, on from the first as [`Policy::Affinity`] does.
     PowerOfTwo,
+    /// The fitting worker whose free amounts, weighed with what the request asks of each, are
+    /// least: little is free, or not what the request asks much of (Grandl et al. 2014, made small
+    /// as in Weng et al. 2023).
+    DotProduct,
+    /// The fitting worker where the least free GPU becomes useless to the requests that are typical
+    /// (fragmentation gradient descent, Weng et al. 2023). The engine [learns](Policy::learns) which
+    /// are typical; where GPUs are not asked for, the fitting worker with the lowest index.
+    Fgd,
+    /// The fitting worker where the least is destroyed of what the mix of requests so far would
+    /// still place, and what is scarce is kept: the engine's own, which [learns](Policy::learns) the
+    /// mix as it goes. Where GPUs are not asked for, and until some requests have come, close to the
+    /// fitting worker with the lowest index.
+    Adaptive,
 }
 
 impl Policy {
     /// Every policy there is.
-    pub const ALL: [Policy; 5] = [
+    pub const ALL: [Policy; 8] = [
         Policy::Affinity,
         Policy::FirstFit,
         Policy::TightestFit,
         Policy::Spread,
         Policy::PowerOfTwo,
+        Policy::DotProduct,
+        Policy::Fgd,
+        Policy::Adaptive,
     ];
 
     /// The policy's name on the command line and in bindings.
@@ -46,7 +62,21 @@ impl Policy {
             Policy::TightestFit => "tightest-fit",
             Policy::Spread => "spread",
             Policy::PowerOfTwo => "power-of-two",
+            Policy::DotProduct => "dot-product",
+            Policy::Fgd => "fgd",
+            Policy::Adaptive => "adaptive",
         }
+    }
+
+    /// Whether it goes by the requests that came before: then a thread that places by it has
+    /// something of its own in hand while it does, and takes it from
+    /// [`Config::max_planners`](crate::Config::max_planners). One that finds all in others' hands does
+    /// not wait: it places by tightest fit.
+    ///
+    /// What is only supposed (a dry run, an explanation) is not learned from: it tells exactly whether a
+    /// request would be placed, and on which worker as of what was learned before it.
+    pub const fn learns(self) -> bool {
+        matches!(self, Policy::Fgd | Policy::Adaptive)
     }
 }
 

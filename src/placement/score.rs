@@ -17,13 +17,32 @@ pub fn free_share(free: Free, weights: [u64; 3]) -> u64 {
     free.cpu * weights[0] + free.memory * weights[1] + free.gpus * weights[2]
 }
 
-/// What a policy that compares all candidates makes small, of what a placement leaves. The others go
-/// by order alone.
+/// What is free times what is asked for, each as a share of the worker, summed over dimensions, in
+/// units of 2^-40. The request fits, so that no share is over one.
+#[inline]
+pub fn dot_product(free: Free, need: &Resources, weights: [u64; 3]) -> u64 {
+    let free = free.available();
+    // Shares in 2^-20, so that a product has room.
+    let share = |amount: u64, weight: u64| (amount * weight) >> 20;
+    let product = |d: Dimension| {
+        let weight = weights[d as usize];
+        share(free.get(d), weight) * share(need.get(d), weight)
+    };
+    Dimension::ALL.map(product).iter().sum()
+}
+
+/// What a policy that compares all candidates makes small: of what a placement of `need` would leave.
+/// The others go by order alone.
 #[inline(always)]
-pub fn score(policy: Policy, left: Free, weights: [u64; 3]) -> u64 {
+pub fn score(policy: Policy, left: Free, need: &Resources, weights: [u64; 3]) -> u64 {
     match policy {
         Policy::TightestFit => free_share(left, weights),
         Policy::Spread => u64::MAX - free_share(left, weights),
-        Policy::Affinity | Policy::FirstFit | Policy::PowerOfTwo => 0,
+        Policy::DotProduct => dot_product(left.plus(need), need, weights),
+        Policy::Affinity
+        | Policy::FirstFit
+        | Policy::PowerOfTwo
+        | Policy::Fgd
+        | Policy::Adaptive => 0,
     }
 }

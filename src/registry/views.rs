@@ -147,6 +147,21 @@ impl Facts {
         self.machine.as_ref()
     }
 
+    /// The type of its GPUs, if it says one.
+    pub(crate) fn gpu_type(&self) -> Option<&Name> {
+        self.traits.gpu_type.as_ref()
+    }
+
+    /// Tells its class from others while the worker is of it.
+    pub(crate) fn class(&self) -> usize {
+        Arc::as_ptr(&self.traits).addr()
+    }
+
+    /// Whether it has GPUs, told apart or not.
+    pub(crate) fn has_gpus(&self) -> bool {
+        self.traits.gpus || self.traits.devices
+    }
+
     /// The value of a label.
     pub(crate) fn label(&self, key: &Name) -> Option<&Name> {
         let labels = self.traits.labels.iter().chain(&self.own_labels);

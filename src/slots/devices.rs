@@ -30,7 +30,7 @@
 use super::slot::MAX_RETRIES;
 use super::{Change, Changed, Layout, Refused, Slot, Word};
 use crate::placement::gpu::MAX_DEVICES;
-use crate::placement::{Device, DeviceNeed, Devices, Granted, Resources};
+use crate::placement::{Device, DeviceNeed, Devices, Granted, Prefer, Resources};
 use crate::sync::{AtomicU64, Bug, Chunked, Ordering, Stop, bug, spin_loop, stop};
 
 /// Pages of a pool. Page 0 is none.
@@ -193,7 +193,7 @@ impl<L: Layout> Slot<L> {
         &self,
         pool: &Pool<N>,
         change: &Change,
-        (need, spread): (&DeviceNeed, bool),
+        (need, prefer): (&DeviceNeed, Prefer),
         retries: &mut u64,
     ) -> Result<(Changed<L>, Granted), Refused<L>> {
         let mut own = Own { pool, page: None };
@@ -207,7 +207,7 @@ impl<L: Layout> Slot<L> {
                 return Err(Refused::Short);
             }
             let Some(devices) = devices else { return Err(Refused::Short) };
-            let Some(chosen) = devices.choose(need, spread) else { return Err(Refused::Short) };
+            let Some(chosen) = devices.choose(need, prefer) else { return Err(Refused::Short) };
             let (milli, memory) = (need.milli as u16, need.memory);
             let granted = Granted { devices: chosen, milli, memory };
             let Some(page) = own.page.or_else(|| pool.take()) else {

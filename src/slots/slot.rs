@@ -23,7 +23,7 @@
 //! [`Slot::give`].
 
 use super::{Layout, State, Wide, Word, WordCell};
-use crate::placement::{DeviceNeed, Dimension, Free, Resources};
+use crate::placement::{DeviceNeed, Dimension, Free, Prefer, Resources};
 use crate::sync::{AtomicU64, Bug, Ordering, Stop, bug, stop, store_load_fence_after_swap};
 
 /// Swaps that one operation tries on one slot before it says that it is contended. Each failure
@@ -86,9 +86,8 @@ pub(crate) struct Change {
     pub(crate) ahead: bool,
     /// The version that the caller insists on.
     pub(crate) expected: Option<u64>,
-    /// Devices that are taken with it, by [`Slot::change_with_devices`] alone; and whether parts go to
-    /// the emptiest.
-    pub(crate) devices: Option<(DeviceNeed, bool)>,
+    /// Devices that are taken with it, by [`Slot::change_with_devices`] alone.
+    pub(crate) devices: Option<(DeviceNeed, Prefer)>,
 }
 
 impl Change {

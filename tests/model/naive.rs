@@ -266,7 +266,8 @@ impl Model {
             Policy::FirstFit => equals.min_by_key(index),
             Policy::TightestFit => equals.min_by_key(|w| (share_left(w, &need), index(w))),
             Policy::Spread => equals.min_by_key(|w| (Reverse(share_left(w, &need)), index(w))),
-            // Which of them depends on hashes: the crate's own tests check that.
+            Policy::DotProduct => equals.min_by_key(|w| (dot(w, &need), index(w))),
+            // Which of them depends on hashes or on what was learned: the crate's own tests check that.
             _ => return Ok(equals.map(|w| w.info.worker).collect()),
         };
         Ok(one.map(|w| w.info.worker).into_iter().collect())
@@ -374,6 +375,15 @@ impl Model {
 
 /// The free share that placing `need` leaves, over all dimensions that the worker has, in units of
 /// 2^-40; a dimension that is over-committed has nothing free.
+fn dot(worker: &Worker, need: &Resources) -> u64 {
+    let (free, capacity) = (worker.info.free.available(), worker.capacity());
+    let share = |d: Dimension, amount: u64| match capacity.get(d) {
+        0 => 0,
+        all => (amount * ((1 << 40) / all)) >> 20,
+    };
+    Dimension::ALL.into_iter().map(|d| share(d, free.get(d)) * share(d, need.get(d))).sum()
+}
+
 fn share_left(worker: &Worker, need: &Resources) -> u64 {
     let (left, capacity) = (worker.info.free.minus(need).available(), worker.capacity());
     let share = |d: Dimension| match capacity.get(d) {

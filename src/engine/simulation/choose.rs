@@ -138,7 +138,14 @@ impl World {
 
     /// A request; one in so many on terms.
     fn ask(&self, rng: &mut Rng, on_terms: usize) -> Ask {
-        let policies = [Policy::FirstFit, Policy::TightestFit, Policy::Spread];
+        let policies = [
+            Policy::FirstFit,
+            Policy::TightestFit,
+            Policy::Spread,
+            Policy::DotProduct,
+            Policy::Fgd,
+            Policy::Adaptive,
+        ];
         let terms = rng.one_in(on_terms).then(|| self.terms(rng));
         let devices = terms.is_some_and(|on| on.devices.is_some());
         let need = if devices { Resources { gpus: 0, ..need(rng) } } else { need(rng) };

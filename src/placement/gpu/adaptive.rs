@@ -12,8 +12,10 @@
 //! times for each request, and when new sequences were drawn, a few nodes at a time. Until then
 //! what was computed last stands; what is about to win is always looked at as it is now.
 
+use std::collections::HashMap;
+
 use super::{
-    Changes, DeviceSet, Kinds, Node, Shape,
+    Among, Changes, DeviceSet, Kinds, MAX_KINDS, Node, Shape,
     fill::{LANES, LENGTH, SHORTEST, Sequences},
     memo::Memo,
     node::mix,
@@ -128,7 +130,8 @@ pub struct Adaptive {
     learned: Learned,
     epoch: u32,
     memo: Memo<i32>,
-    tables: Vec<Option<Box<Table>>>,
+    /// By number of the nodes in question, and of the kind.
+    tables: HashMap<(u32, usize), Box<Table>>,
     prices: Prices,
     price_version: u32,
     supply: Supply,
@@ -192,22 +195,29 @@ fn length(released: u64, arrived: u64) -> usize {
 impl Adaptive {
     /// For these nodes, which must stay as many.
     pub fn new(nodes: &[Node], tuning: Tuning) -> Adaptive {
-        let mut supply = Supply::NONE;
-        nodes.iter().for_each(|node| supply.add(node, &Needs::default()));
-        Adaptive {
+        let mut adaptive = Adaptive {
             tuning,
             learned: Learned::default(),
             epoch: 0,
             memo: Memo::new(1 << 15),
-            tables: Vec::new(),
+            tables: HashMap::new(),
             prices: Prices::NONE,
             price_version: 0,
-            counting: supply,
-            supply,
+            counting: Supply::NONE,
+            supply: Supply::NONE,
             survey: 0,
             priced_at: 0,
             held: Vec::new(),
-        }
+        };
+        adaptive.survey(nodes);
+        adaptive
+    }
+
+    /// Adds up all nodes, of which many are new.
+    pub(super) fn survey(&mut self, nodes: &[Node]) {
+        self.supply = Supply::NONE;
+        nodes.iter().for_each(|node| self.supply.add(node, &self.learned.needs));
+        (self.counting, self.survey) = (self.supply, 0);
     }
 
     /// What it knows by now.
@@ -259,16 +269,19 @@ impl Adaptive {
         nodes: &[Node],
         changes: &Changes,
         shape: &Shape,
+        among: &Among<'_>,
     ) -> Option<(usize, DeviceSet)> {
         let kind = shape.without_memory();
         let number = match self.learned.kinds.number(&kind) {
             Some(number) => number,
             None => self.learned.kinds.count(&kind).0,
         };
-        if self.tables.len() <= number {
-            self.tables.resize(number + 1, None);
+        let at = (among.number, number);
+        let known = self.tables.remove(&at).filter(|table| table.shape == kind);
+        if known.is_none() && self.tables.len() >= MAX_KINDS {
+            // Any will do: they come back at the cost of one look at all nodes.
+            self.tables.clear();
         }
-        let known = self.tables[number].take().filter(|table| table.shape == kind);
         let mut table = known.unwrap_or_else(|| {
             Box::new(Table {
                 shape: kind,
@@ -281,12 +294,17 @@ impl Adaptive {
             })
         });
         let mut held = core::mem::take(&mut self.held);
-        let mut look = Look::new(self, &mut table, nodes, changes);
+        let mut look = Look::new(self, &mut table, (nodes, changes), among);
         look.catch_up();
         let found = look.winner(shape.memory(), &mut held);
         self.held = held;
-        self.tables[number] = Some(table);
+        self.tables.insert(at, table);
         found
+    }
+
+    /// There are more nodes now: what is kept about each is made anew.
+    pub(super) fn forget_nodes(&mut self) {
+        self.tables.clear();
     }
 }
 
@@ -295,6 +313,7 @@ struct Look<'a> {
     table: &'a mut Table,
     nodes: &'a [Node],
     changes: &'a Changes,
+    among: &'a Among<'a>,
     tuning: Tuning,
     sequences: &'a Sequences,
     needs: &'a Needs,
@@ -311,8 +330,8 @@ impl<'a> Look<'a> {
     fn new(
         policy: &'a mut Adaptive,
         table: &'a mut Table,
-        nodes: &'a [Node],
-        changes: &'a Changes,
+        (nodes, changes): (&'a [Node], &'a Changes),
+        among: &'a Among<'a>,
     ) -> Look<'a> {
         let Adaptive { tuning, learned, epoch, memo, prices, price_version, .. } = policy;
         let shape = table.shape;
@@ -320,6 +339,7 @@ impl<'a> Look<'a> {
             table,
             nodes,
             changes,
+            among,
             tuning: *tuning,
             sequences: &learned.sequences,
             needs: &learned.needs,
@@ -347,7 +367,7 @@ impl<'a> Look<'a> {
         self.table.seen = changes.since(self.table.seen, |node| {
             if self.spent >= self.tuning.values {
                 self.postpone(node);
-            } else if !first {
+            } else if !first || !(self.among.member)(node) {
                 self.renew(node);
             } else {
                 // Most nodes are in a state that others are in.
@@ -389,7 +409,8 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The best node as it is now. `held`: room for nodes that are short of memory alone.
+    /// The best node as it is now. `held`: room for nodes that are short of memory alone, or are not
+    /// accepted.
     fn winner(&mut self, memory: u32, held: &mut Vec<(usize, u32)>) -> Option<(usize, DeviceSet)> {
         held.clear();
         let mut looks = 0;
@@ -414,10 +435,10 @@ impl<'a> Look<'a> {
                 looks += 1;
                 self.renew(node);
                 self.show(node);
-            } else if stale && !self.fits(&self.nodes[node]) {
+            } else if stale && !self.fits(node) {
                 self.postpone(node);
                 self.show(node);
-            } else if self.nodes[node].memory < memory {
+            } else if self.nodes[node].memory < memory || !(self.among.accept)(node) {
                 held.push((node, key));
                 self.table.ranking.set(node, UNFIT);
             } else {
@@ -456,13 +477,16 @@ impl<'a> Look<'a> {
             || (self.epoch as u16).wrapping_sub(cell.epoch) >= OLD
     }
 
-    fn fits(&self, node: &Node) -> bool {
-        node.cpu >= self.table.shape.cpu() && node.devices_fit(&self.table.shape)
+    fn fits(&self, node: usize) -> bool {
+        let state = &self.nodes[node];
+        state.cpu >= self.table.shape.cpu()
+            && state.devices_fit(&self.table.shape)
+            && (self.among.member)(node)
     }
 
     /// Sees to it that the node is found if it fits, and is not if it does not; no more.
     fn postpone(&mut self, node: usize) {
-        let fits = self.fits(&self.nodes[node]);
+        let fits = self.fits(node);
         let cell = &mut self.table.cells[node];
         match (fits, cell.base) {
             (false, _) => *cell = Cell { change: self.changes.last(node) as u32, ..EMPTY },
@@ -475,7 +499,7 @@ impl<'a> Look<'a> {
     fn renew(&mut self, node: usize) {
         let change = self.changes.last(node) as u32;
         let state = self.nodes[node].with_memory(u32::MAX);
-        self.table.cells[node] = if self.fits(&state) {
+        self.table.cells[node] = if self.fits(node) {
             let found = self.destroyed(&state);
             Cell { change, epoch: self.epoch as u16, ..found }
         } else {

@@ -26,8 +26,13 @@ pub fn typical(requests: impl IntoIterator<Item = Shape>) -> Vec<Typical> {
     for shape in requests {
         *counts.entry(shape.without_memory()).or_insert(0) += 1;
     }
-    let all: u64 = counts.values().sum();
+    typical_of(counts)
+}
+
+/// The same of kinds, each once, and how often they came.
+pub fn typical_of(counts: impl IntoIterator<Item = (Shape, u64)>) -> Vec<Typical> {
     let mut counts: Vec<(Shape, u64)> = counts.into_iter().collect();
+    let all: u64 = counts.iter().map(|(_, count)| count).sum();
     let order = |s: &Shape| (s.cpu(), s.milli(), s.num_gpu(), s.models());
     counts.sort_by_key(|(shape, count)| (u64::MAX - count, order(shape)));
     let mut sum = 0;

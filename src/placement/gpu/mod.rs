@@ -6,6 +6,7 @@
 //! and updates and asks again where they were gone.
 
 mod adaptive;
+mod among;
 mod changes;
 mod explain;
 mod fgd;
@@ -16,20 +17,21 @@ mod memo;
 pub mod naive;
 mod node;
 mod placer;
-mod policy;
 mod prices;
 mod ranking;
+mod repack;
 mod rules;
 #[cfg(test)]
 mod tests;
 
 pub use adaptive::{Adaptive, Learned, REDRAW, REPRICE, Tuning};
+pub use among::Among;
 pub use changes::Changes;
 pub use explain::{Refused, Short, explain};
-pub use fgd::{Typical, fragmentation, typical};
+pub use fgd::{Typical, fragmentation, typical, typical_of};
 pub use fill::{LANES, LENGTH, SHORTEST, Sequences};
 pub use kinds::{Kinds, MAX_KINDS};
 pub use node::{DeviceSet, MAX_DEVICES, MAX_MODELS, ModelSet, Node, Shape, ShapeError, WHOLE};
 pub use placer::{Choice, Method, Placer};
-pub use policy::{Policy, UnknownPolicy};
 pub use prices::Supply;
+pub use repack::{Held, Move, repack};

@@ -2,8 +2,8 @@
 //! held to.
 
 use super::{
-    Choice, DeviceSet, LANES, Learned, Method, ModelSet, Node, REPRICE, Shape, Supply, Tuning,
-    Typical, WHOLE, prices,
+    Among, Choice, DeviceSet, LANES, Learned, Method, ModelSet, Node, REDRAW, REPRICE, Shape,
+    Supply, Tuning, Typical, WHOLE, prices, typical_of,
 };
 use crate::placement::order;
 
@@ -18,6 +18,8 @@ pub struct Naive {
     supply: Supply,
     prices: prices::Prices,
     priced_at: u64,
+    typical: Vec<Typical>,
+    typical_next: u64,
 }
 
 impl Naive {
@@ -34,12 +36,18 @@ impl Naive {
             supply,
             prices: prices::Prices::NONE,
             priced_at: 0,
+            typical: Vec::new(),
+            typical_next: 0,
         }
     }
 
     /// A request came.
     pub fn arrive(&mut self, shape: &Shape) {
-        let Method::Adaptive(Tuning { seed, .. }) = self.method else { return };
+        let seed = match self.method {
+            Method::Adaptive(Tuning { seed, .. }) => seed,
+            Method::FgdSoFar => return self.see(shape),
+            _ => return,
+        };
         self.learned.arrive(shape, seed, &self.supply);
         let arrived = self.learned.kinds.arrived();
         if self.priced_at == 0 || arrived >= self.priced_at + REPRICE {
@@ -47,6 +55,16 @@ impl Naive {
             self.nodes.iter().for_each(|node| self.supply.add(node, &self.learned.needs));
             self.prices = prices::Prices::of(&self.learned.kinds, &self.supply);
             self.priced_at = arrived;
+        }
+    }
+
+    fn see(&mut self, shape: &Shape) {
+        self.learned.kinds.count(&shape.without_memory());
+        let arrived = self.learned.kinds.arrived();
+        if arrived >= self.typical_next.max(8) {
+            let kinds = self.learned.kinds.iter().map(|(shape, count)| (*shape, count));
+            self.typical = typical_of(kinds);
+            self.typical_next = arrived + arrived.min(REDRAW * self.typical.len() as u64);
         }
     }
 
@@ -60,7 +78,14 @@ impl Naive {
 
     /// The node and devices for a request.
     pub fn choose(&self, shape: &Shape, hash: u64) -> Option<Choice> {
-        let fitting: Vec<usize> = (0..self.nodes.len()).filter(|&n| self.fits(n, shape)).collect();
+        self.choose_among(shape, hash, &Among::ALL)
+    }
+
+    /// The same among some of the nodes.
+    pub fn choose_among(&self, shape: &Shape, hash: u64, among: &Among<'_>) -> Option<Choice> {
+        let in_question = |n: usize| (among.member)(n) && (among.accept)(n);
+        let fits = |&n: &usize| in_question(n) && self.fits(n, shape);
+        let fitting: Vec<usize> = (0..self.nodes.len()).filter(fits).collect();
         let start = |hash| order::start(hash, self.nodes.len() as u32) as usize;
         let left = |n: usize| self.share_left(n, shape);
         let round = || {
@@ -79,6 +104,7 @@ impl Naive {
             }
             Method::DotProduct => fitting.iter().copied().min_by_key(|&n| self.dot(n, shape)),
             Method::Fgd(typical) => return self.fgd(typical, &fitting, shape),
+            Method::FgdSoFar => return self.fgd(&self.typical, &fitting, shape),
             Method::Adaptive(_) => return self.adaptive(&fitting, shape),
         };
         let widest = matches!(self.method, Method::Spread | Method::PowerOfTwo);

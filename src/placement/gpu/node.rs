@@ -29,6 +29,16 @@ impl ModelSet {
         ModelSet(models.into_iter().fold(0, |set, model| set | bit(model)))
     }
 
+    /// With one more.
+    pub fn with(self, model: u8) -> ModelSet {
+        ModelSet(self.0 | ModelSet::of([model]).0)
+    }
+
+    /// Are all of the others among them?
+    pub const fn holds(self, others: ModelSet) -> bool {
+        others.0 & !self.0 == 0
+    }
+
     /// Is the model among them?
     #[inline]
     pub const fn contains(self, model: u8) -> bool {
@@ -204,6 +214,18 @@ impl Node {
         let mut milli = [0; MAX_DEVICES];
         milli[..devices].fill(WHOLE);
         Some(Node { cpu, memory, milli, count: devices as u8, model })
+    }
+
+    /// A node that is not there: nothing fits.
+    pub const ABSENT: Node =
+        Node { cpu: 0, memory: 0, milli: [0; MAX_DEVICES], count: 0, model: 0 };
+
+    /// A node with this free, of each device in thousandths; none where [`Node::new`] gives none, or
+    /// where a device has more than there is of one.
+    pub fn with_free(cpu: u32, memory: u32, free: &[u16], model: u8) -> Option<Node> {
+        let mut node = Node::new(cpu, memory, free.len(), model)?;
+        node.milli[..free.len()].copy_from_slice(free);
+        free.iter().all(|&free| free <= WHOLE).then_some(node)
     }
 
     /// Free thousandths of each device.

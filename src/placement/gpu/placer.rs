@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 
 use super::{
-    Adaptive, Changes, DeviceSet, MAX_KINDS, Node, Policy, Shape, Tuning, Typical,
+    Adaptive, Among, Changes, DeviceSet, Kinds, MAX_KINDS, Node, REDRAW, Shape, Tuning, Typical,
     fgd::Fgd,
     ranking::{Ranking, UNFIT},
     rules::{Largest, Scored, share_left, tightest_devices, widest_devices},
+    typical_of,
 };
-use crate::placement::order;
+use crate::placement::{Policy, order};
 
 /// A policy and what it has to know.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub enum Method {
     DotProduct,
     /// [`Policy::Fgd`] for typical requests.
     Fgd(Vec<Typical>),
+    /// [`Policy::Fgd`] for what was typical so far.
+    FgdSoFar,
     /// [`Policy::Adaptive`].
     Adaptive(Tuning),
 }
@@ -41,7 +44,7 @@ impl Method {
             Method::Spread => Policy::Spread,
             Method::PowerOfTwo => Policy::PowerOfTwo,
             Method::DotProduct => Policy::DotProduct,
-            Method::Fgd(_) => Policy::Fgd,
+            Method::Fgd(_) | Method::FgdSoFar => Policy::Fgd,
             Method::Adaptive(_) => Policy::Adaptive,
         }
     }
@@ -79,6 +82,7 @@ impl Placer {
         let state = match method {
             Method::Adaptive(tuning) => State::Adaptive(Box::new(Adaptive::new(&nodes, tuning))),
             method => State::Board(Board {
+                seen: matches!(method, Method::FgdSoFar).then(Box::default),
                 rule: Rule::new(method, &nodes),
                 capacity: nodes.clone(),
                 tables: HashMap::new(),
@@ -95,23 +99,61 @@ impl Placer {
     /// A request came: policies that learn take note. Once for each, before [`Placer::choose`],
     /// whether or not it can be placed, and not again when it is tried again.
     pub fn arrive(&mut self, shape: &Shape) {
-        if let State::Adaptive(adaptive) = &mut self.state {
-            adaptive.arrive(&self.nodes, shape);
+        match &mut self.state {
+            State::Adaptive(adaptive) => adaptive.arrive(&self.nodes, shape),
+            State::Board(board) => board.arrive(shape),
         }
     }
 
     /// The node and devices for a request with this key's hash; none if it fits nowhere. Nothing
     /// is taken.
     pub fn choose(&mut self, shape: &Shape, hash: u64) -> Option<Choice> {
+        self.choose_among(shape, hash, &Among::ALL)
+    }
+
+    /// The same among some of the nodes.
+    pub fn choose_among(&mut self, shape: &Shape, hash: u64, among: &Among<'_>) -> Option<Choice> {
         let (nodes, changes) = (&self.nodes, &self.changes);
         if nodes.is_empty() {
             return None;
         }
         let found = match &mut self.state {
-            State::Adaptive(adaptive) => adaptive.choose(nodes, changes, shape),
-            State::Board(board) => board.choose(nodes, changes, shape, hash),
+            State::Adaptive(adaptive) => adaptive.choose(nodes, changes, shape, among),
+            State::Board(board) => board.choose((nodes, changes), shape, hash, among),
         };
         found.map(|(node, devices)| Choice { node, devices })
+    }
+
+    /// Makes room for so many nodes in all; the new ones are [absent](Node::ABSENT) until they are told
+    /// of. What is kept about nodes is made anew.
+    pub fn grow(&mut self, nodes: usize) {
+        if nodes <= self.nodes.len() {
+            return;
+        }
+        self.nodes.resize(nodes, Node::ABSENT);
+        self.changes = Changes::new(nodes);
+        match &mut self.state {
+            State::Adaptive(adaptive) => adaptive.forget_nodes(),
+            State::Board(board) => {
+                board.capacity.resize(nodes, Node::ABSENT);
+                board.tables.clear();
+            }
+        }
+    }
+
+    /// Adds up what all nodes have free, where a policy would do so in slices: after many were told of.
+    pub fn survey(&mut self) {
+        if let State::Adaptive(adaptive) = &mut self.state {
+            adaptive.survey(&self.nodes);
+        }
+    }
+
+    /// A node is another one now, or has other members' rights, see [`Among`]. Nothing was released.
+    pub fn touch(&mut self, node: usize, now: Node) {
+        if let Some(state) = self.nodes.get_mut(node) {
+            *state = now;
+            self.changes.record(node);
+        }
     }
 
     /// A node has this free now; a number of no node is ignored. More than before counts as a release
@@ -125,6 +167,14 @@ impl Placer {
             }
             *state = now;
             self.changes.record(node);
+        }
+    }
+
+    /// The kinds of requests that came, of policies that learn.
+    pub fn kinds(&self) -> Option<&Kinds> {
+        match &self.state {
+            State::Adaptive(adaptive) => Some(&adaptive.learned().kinds),
+            State::Board(board) => board.seen.as_ref().map(|seen| &seen.kinds),
         }
     }
 
@@ -158,6 +208,7 @@ impl Rule {
             Method::PowerOfTwo => Rule::PowerOfTwo,
             Method::DotProduct => Rule::Dot(Largest::of(nodes)),
             Method::Fgd(typical) => Rule::Fgd(Box::new(Fgd::new(typical))),
+            Method::FgdSoFar => Rule::Fgd(Box::new(Fgd::new(Vec::new()))),
             Method::FirstFit | Method::Adaptive(_) => Rule::First,
         }
     }
@@ -187,7 +238,18 @@ impl Rule {
 struct Board {
     rule: Rule,
     capacity: Vec<Node>,
-    tables: HashMap<Shape, Table>,
+    /// By number of the nodes in question, and kind.
+    tables: HashMap<(u32, Shape), Table>,
+    /// Where the rule follows what was typical so far.
+    seen: Option<Box<Seen>>,
+}
+
+/// The mix of requests, and when to look at it again: after 8, 16, 32 and so on, and then after each
+/// [`REDRAW`] times as many kinds as are typical, since each is scored anew then.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    kinds: Kinds,
+    next: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -197,37 +259,51 @@ struct Table {
 }
 
 impl Board {
+    fn arrive(&mut self, shape: &Shape) {
+        let Some(seen) = &mut self.seen else { return };
+        seen.kinds.count(&shape.without_memory());
+        let arrived = seen.kinds.arrived();
+        if arrived < seen.next.max(8) {
+            return;
+        }
+        let typical = typical_of(seen.kinds.iter().map(|(shape, count)| (*shape, count)));
+        seen.next = arrived + arrived.min(REDRAW * typical.len() as u64);
+        self.rule = Rule::Fgd(Box::new(Fgd::new(typical)));
+        self.tables.clear();
+    }
+
     fn choose(
         &mut self,
-        nodes: &[Node],
-        changes: &Changes,
+        (nodes, changes): (&[Node], &Changes),
         shape: &Shape,
         hash: u64,
+        among: &Among<'_>,
     ) -> Option<(usize, DeviceSet)> {
-        let Board { rule, capacity, tables } = self;
-        let score = |node: usize| rule.score(&nodes[node], &capacity[node], shape);
+        let Board { rule, capacity, tables, .. } = self;
+        let score = |node: usize| match (among.member)(node) {
+            true => rule.score(&nodes[node], &capacity[node], shape),
+            false => None,
+        };
         if let Rule::PowerOfTwo = rule {
             // Without a look at the rest, as long as one of the two fits.
             let two = [hash, order::other(hash)].map(|hash| place(hash, nodes.len()));
             let fitting = two.into_iter().filter_map(|node| Some((score(node)?, node)));
+            let fitting = fitting.filter(|&(_, node)| (among.accept)(node));
             if let Some((scored, node)) = fitting.min_by_key(|(scored, node)| (scored.key, *node)) {
                 return Some((node, scored.devices));
             }
         }
-        if tables.len() >= MAX_KINDS && !tables.contains_key(shape) {
+        let kind = (among.number, *shape);
+        if tables.len() >= MAX_KINDS && !tables.contains_key(&kind) {
             // Any will do: they come back at the cost of one look at all nodes.
             tables.clear();
         }
         let table = tables
-            .entry(*shape)
+            .entry(kind)
             .or_insert_with(|| Table { ranking: Ranking::new(nodes.len()), seen: 0 });
         let key = |node: usize| match rule {
             Rule::Affinity | Rule::First | Rule::PowerOfTwo => {
-                if nodes[node].fits(shape) {
-                    0
-                } else {
-                    UNFIT
-                }
+                if nodes[node].fits(shape) && (among.member)(node) { 0 } else { UNFIT }
             }
             _ => score(node).map_or(UNFIT, |scored| scored.key),
         };
@@ -241,13 +317,25 @@ impl Board {
                 true
             });
         }
-        let found = match rule {
-            Rule::Affinity | Rule::PowerOfTwo => {
-                let from = place(hash, nodes.len());
-                table.ranking.first_from(from).or_else(|| table.ranking.first_from(0))
+        let ranking = &mut table.ranking;
+        let mut turned_away = Vec::new();
+        let found = loop {
+            let next = match rule {
+                Rule::Affinity | Rule::PowerOfTwo => {
+                    let from = place(hash, nodes.len());
+                    ranking.first_from(from).or_else(|| ranking.first_from(0))
+                }
+                _ => ranking.best().map(|(node, _)| node),
+            };
+            match next {
+                Some(node) if !(among.accept)(node) => {
+                    turned_away.push((node, ranking.key(node)));
+                    ranking.set(node, UNFIT);
+                }
+                found => break found,
             }
-            _ => table.ranking.best().map(|(node, _)| node),
         };
+        turned_away.into_iter().for_each(|(node, key)| ranking.set(node, key));
         found.and_then(|node| Some((node, score(node)?.devices)))
     }
 }

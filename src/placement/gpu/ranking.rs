@@ -31,7 +31,6 @@ impl Ranking {
     }
 
     /// A node's key.
-    #[cfg(test)]
     pub fn key(&self, node: usize) -> u32 {
         self.levels[0][node]
     }

@@ -16,7 +16,7 @@ use std::{path::PathBuf, str::FromStr};
 use clap::ValueEnum;
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use slotwise::placement::gpu::{Policy, UnknownPolicy};
+use slotwise::{Policy, UnknownPolicy};
 
 use crate::{
     failure::Failure,
@@ -38,8 +38,9 @@ Input: CSV with a header; columns are found by name and others ignored.
   pods:  name, cpu_milli, memory_mib, num_gpu, gpu_milli and, where models matter, gpu_spec (A|B)
 A pod's name is its affinity key; it may come again.
 
-Policies: affinity, first-fit, tightest-fit, spread and power-of-two; for --gpu shared also
-dot-product, fgd (as published: reads the pods beforehand) and adaptive (learns the mix of pods).
+Policies: affinity, first-fit, tightest-fit, spread, power-of-two, dot-product, fgd and adaptive.
+adaptive learns the mix of pods as they come, and so does fgd for whole devices; for parts of
+devices, fgd is as published and reads the pods beforehand.
 
 Result: arrived and allocated count num_gpu x gpu_milli of what was asked for, in percent of the
 cluster's GPUs, also where a whole device was taken for a part. allo[k] is the mean of allocated
@@ -106,27 +107,13 @@ impl FromStr for Policies {
 }
 
 impl Policies {
-    /// Those that a mode has, in order; asking for others is an error.
-    fn of(&self, gpu: Gpu) -> Result<Vec<Policy>, Failure> {
+    /// In order.
+    fn all(&self) -> &[Policy] {
         match self {
-            Policies::All => Ok(Policy::ALL
-                .into_iter()
-                .filter(|&p| gpu == Gpu::Shared || whole(p).is_some())
-                .collect()),
-            Policies::These(policies) => {
-                let missing = policies.iter().find(|&&p| gpu == Gpu::Whole && whole(p).is_none());
-                missing.map_or(Ok(policies.clone()), |policy| {
-                    let what = "is for parts of devices: expected --gpu shared with it";
-                    Err(Failure::Unusable(format!("--policy {policy} {what}")))
-                })
-            }
+            Policies::All => &Policy::ALL,
+            Policies::These(policies) => policies,
         }
     }
-}
-
-/// The engine's policy of that name, if it has one.
-fn whole(policy: Policy) -> Option<slotwise::Policy> {
-    policy.name().parse().ok()
 }
 
 /// One policy's replay.
@@ -158,20 +145,20 @@ impl Replay {
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let policies = args.policy.of(args.gpu)?;
+    let policies = args.policy.all();
     let load = args.turnover.load(args.gpu)?;
     let trace = Trace::read(&args.nodes, &args.pods)?;
     let replays: Vec<Replay> = match args.gpu {
-        Gpu::Whole => {
-            let policies = policies.into_iter().filter_map(whole);
-            policies.map(|policy| whole::replay(&trace, policy)).collect::<Result<_, _>>()?
-        }
+        Gpu::Whole => policies
+            .iter()
+            .map(|&policy| whole::replay(&trace, policy))
+            .collect::<Result<_, _>>()?,
         Gpu::Shared => {
             let shared = shared::Shared::new(&trace, &args.nodes)?;
             if let Some(load) = load {
-                return turnover::run(args, &shared, load, &policies);
+                return turnover::run(args, &shared, load, policies);
             }
-            policies.into_iter().map(|policy| shared.replay(policy)).collect()
+            policies.iter().map(|&policy| shared.replay(policy)).collect()
         }
     };
     let printed = report::print(args, &trace, &replays);
@@ -209,9 +196,7 @@ mod tests {
         assert_eq!(parse("spread"), Ok(Policies::These(vec![Policy::Spread])));
         let both = vec![Policy::Spread, Policy::FirstFit];
         assert_eq!(parse("spread,first-fit,spread"), Ok(Policies::These(both)));
-        assert_eq!(Policies::All.of(Gpu::Shared), Ok(Policy::ALL.to_vec()));
-        assert_eq!(Policies::All.of(Gpu::Whole).unwrap().len(), slotwise::Policy::ALL.len());
-        assert!(parse("spread,fgd").unwrap().of(Gpu::Whole).is_err());
+        assert_eq!(parse("all").unwrap().all(), Policy::ALL);
         assert_eq!(parse("worst"), Err(UnknownPolicy));
         assert_eq!(parse(""), Err(UnknownPolicy));
     }

@@ -2,9 +2,12 @@
 
 use std::{collections::HashSet, path::Path, time::Instant};
 
-use slotwise::placement::gpu::{
-    Choice, MAX_DEVICES, MAX_MODELS, Method, ModelSet, Node, Placer, Policy, Refused, Shape, Short,
-    Tuning, Typical, explain, fragmentation, typical,
+use slotwise::{
+    Policy,
+    placement::gpu::{
+        Choice, MAX_DEVICES, MAX_MODELS, Method, ModelSet, Node, Placer, Refused, Shape, Short,
+        Tuning, Typical, explain, fragmentation, typical,
+    },
 };
 
 use super::{
@@ -89,7 +92,7 @@ impl<'a> Shared<'a> {
         bar.finish_and_clear();
         Replay {
             policy: policy.name(),
-            knows_future: policy.knows_future(),
+            knows_future: knows_future(policy),
             books: Books::new(self.trace, &placements, Gpu::Shared),
             fragmentation: Some(self.fragmentation(&placements)),
             latency,
@@ -143,6 +146,11 @@ impl<'a> Shared<'a> {
         }
         bins
     }
+}
+
+/// Whether a policy reads the requests beforehand here, as the published one did.
+pub const fn knows_future(policy: Policy) -> bool {
+    matches!(policy, Policy::Fgd)
 }
 
 /// What a host does with a policy: asks, takes, and tells.

@@ -7,13 +7,13 @@ use comfy_table::Cell;
 use hdrhistogram::Histogram;
 use indicatif::HumanCount;
 use serde::Serialize;
-use slotwise::placement::gpu::{DeviceSet, Policy};
+use slotwise::{Policy, placement::gpu::DeviceSet};
 
 use super::{
     Args, Gpu,
     books::{Place, Used},
     report::Nanos,
-    shared::{Shared, place},
+    shared::{Shared, knows_future, place},
 };
 use crate::{
     failure::Failure,
@@ -162,7 +162,7 @@ fn one(shared: &Shared<'_>, load: u64, how: Turnover, policy: Policy) -> Run {
         allocated_mean: 100.0 * sum / late / capacity,
         dropped_gpu_percent: 100.0 * late_dropped as f64 / late_asked as f64,
         ns_per_placement: Nanos::from(&latency),
-        knows_future: policy.knows_future(),
+        knows_future: knows_future(policy),
         oversold,
         version: env!("CARGO_PKG_VERSION"),
     }
