@@ -326,6 +326,8 @@ impl Engine {
         let found =
             self.again(local, checked, moves, &mut walk, |walk, view| walk.run(view, &mut offer));
         local.note_probes::<P>(walk.probes);
+        // To say why may take a look at every worker.
+        walk.put_planner_down();
         found.ok_or_else(|| {
             let mut directory = local.directory();
             let view = directory.load().view(checked.selector.0);

@@ -193,6 +193,11 @@ impl<'a, P: Planned> Walk<'a, P> {
         Walk { shared, query, planned, probes: 0, stale: false, learning }
     }
 
+    /// Lets other threads have the planner, if there is one in hand.
+    pub(super) fn put_planner_down(&mut self) {
+        self.learning = None;
+    }
+
     /// Offers candidates in order until one is accepted: `offer` returns what came of it, or
     /// nothing if the candidate is gone. `None`: no worker fits.
     #[inline]
