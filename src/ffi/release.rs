@@ -2,11 +2,12 @@
 
 use core::ffi::c_char;
 
-use super::args::{self, Column};
+use super::args::{self, Column, Output};
 use super::failure::{Failure, call, slotwise_error_t};
 use super::handle::{self, slotwise_engine_t};
 use super::status::*;
 use super::workers::{slotwise_resources_t, slotwise_worker_t, worker_number};
+use crate::engine::Local;
 use crate::{Engine, ReleaseError, Released, Resized, Resources, Ticket};
 
 /// What a release did.
@@ -90,12 +91,28 @@ pub unsafe extern "C" fn slotwise_release(
         let ((host, local), output) = unsafe {
             (handle::host_and_local(engine)?, args::optional_output(released, "released")?)
         };
-        let done = host.engine.release_with(local, Ticket::from_bits(ticket))?;
-        if let Some(output) = output {
-            output.write(slotwise_released_t::of(&done));
-        }
-        Ok(())
+        release_into(&host.engine, local, Ticket::from_bits(ticket), output)
     })
+}
+
+/// Gives back what a ticket holds, and tells of it where that is wanted. Written out for either, or
+/// what is told would be put together also for those who do not want it.
+#[inline(always)]
+fn release_into(
+    engine: &Engine,
+    local: &Local,
+    ticket: Ticket,
+    output: Option<Output<'_, slotwise_released_t>>,
+) -> Result<(), Failure> {
+    match output {
+        None => {
+            engine.release_with(local, ticket)?;
+        }
+        Some(output) => {
+            output.write(slotwise_released_t::of(&engine.release_with(local, ticket)?));
+        }
+    }
+    Ok(())
 }
 
 /// Gives back what an id holds; otherwise as slotwise_release.
@@ -120,11 +137,7 @@ pub unsafe extern "C" fn slotwise_release_id(
             (host, id, args::optional_output(released, "released")?)
         };
         let ticket = host.engine.ticket_of(id)?;
-        let done = host.engine.release_with(local, ticket)?;
-        if let Some(output) = output {
-            output.write(slotwise_released_t::of(&done));
-        }
-        Ok(())
+        release_into(&host.engine, local, ticket, output)
     })
 }
 
