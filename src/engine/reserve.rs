@@ -38,15 +38,21 @@ impl Engine {
 
     /// The same, for the C interface, of a request that is made where it is looked at: `request`
     /// gives the same one each time. The short way then need not have it in memory, since it is
-    /// not the one that is passed on to the long way.
+    /// not the one that is passed on to the long way; nor has it the reservation in memory, since
+    /// either way tells of its own.
     #[cfg(feature = "capi")]
     #[inline(always)]
     pub(crate) fn reserve_made<'a>(
         &self,
         local: &Local,
         request: impl Fn() -> Request<'a>,
-    ) -> Result<Reservation, ReserveError> {
-        self.reserve_with(local, request)
+        tell: impl FnOnce(&Reservation),
+    ) -> Result<(), ReserveError> {
+        match self.reserve_in_first_tier(local, &request()) {
+            Some(reservation) => tell(&reservation),
+            None => tell(&self.reserve_by_walk(local, &request())?),
+        }
+        Ok(())
     }
 
     #[inline(always)]

@@ -76,18 +76,35 @@ fn wrong(status: i32, name: &'static str) -> Argument {
     Argument::new(status, name)
 }
 
+#[cold]
+#[inline(never)]
+fn wrong_size(size: u32, right: usize, name: &'static str) -> Argument {
+    Argument::new(SLOTWISE_STRUCT_SIZE, name).given(size as u64, right as u64)
+}
+
+/// Whether a structure to read is there, of the size that it has here.
+///
+/// # Safety
+/// As the module says.
+#[inline(always)]
+pub(super) unsafe fn is_whole<T: HasSize>(pointer: *const T) -> bool {
+    !pointer.is_null()
+        && pointer.is_aligned()
+        // SAFETY: not NULL, aligned, and at least the size is there (`HasSize`).
+        && unsafe { pointer.cast::<u32>().read() } as usize == size_of::<T>()
+}
+
 /// # Safety
 /// As the module says.
 #[inline(always)]
 unsafe fn check_size<T: HasSize>(pointer: *const T, name: &'static str) -> Result<(), Argument> {
+    // SAFETY: passed on.
+    if unsafe { is_whole(pointer) } {
+        return Ok(());
+    }
     check(pointer, name)?;
     // SAFETY: not NULL, aligned, and at least the size is there (`HasSize`).
-    let size = unsafe { pointer.cast::<u32>().read() } as usize;
-    if size != size_of::<T>() {
-        let argument = Argument::new(SLOTWISE_STRUCT_SIZE, name);
-        return Err(argument.given(size as u64, size_of::<T>() as u64));
-    }
-    Ok(())
+    Err(wrong_size(unsafe { pointer.cast::<u32>().read() }, size_of::<T>(), name))
 }
 
 /// A structure to read.

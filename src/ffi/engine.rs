@@ -31,8 +31,9 @@ pub const SLOTWISE_POLICY_ADAPTIVE: u32 = 8;
 /// No policy has a higher number.
 pub(super) const LAST_POLICY: u32 = SLOTWISE_POLICY_ADAPTIVE;
 
-/// The policy of a number; none for the default.
-#[inline]
+/// The policy of a number; none for the default. Few requests name one.
+#[cold]
+#[inline(never)]
 pub(super) fn policy(number: u32) -> Option<Option<Policy>> {
     Some(match number {
         SLOTWISE_POLICY_DEFAULT => None,

@@ -3,7 +3,7 @@
 use core::ffi::c_char;
 
 use super::args::{self, HasSize};
-use super::engine::{LAST_POLICY, policy};
+use super::engine::{LAST_POLICY, SLOTWISE_POLICY_DEFAULT, policy};
 use super::failure::{Failure, SLOTWISE_NO_DIMENSION, call, slotwise_error_t};
 use super::handle::{self, slotwise_engine_t};
 use super::status::*;
@@ -102,6 +102,28 @@ impl slotwise_request_t {
         }
     }
 
+    /// Whether it asks for amounts by a hash and for nothing else: then nothing is wrong with it but
+    /// what the engine says is.
+    #[inline(always)]
+    fn is_bare(&self) -> bool {
+        let beside = self.id_length | self.key_length | self.terms.addr() | self.policy as usize;
+        self.flags == SLOTWISE_HASH && beside == 0
+    }
+
+    /// The request, if it is bare.
+    #[inline(always)]
+    fn bare(&self) -> Request<'static> {
+        Request {
+            id: &[],
+            need: Resources { cpu: self.cpu, memory: self.memory, gpus: self.gpus },
+            eligible: Eligible::Selector(Selector(self.selector)),
+            affinity: Affinity::Hash(self.hash),
+            policy: None,
+            ahead: false,
+            terms: None,
+        }
+    }
+
     /// The request, which has been checked, without its terms.
     ///
     /// # Safety
@@ -116,8 +138,6 @@ impl slotwise_request_t {
         };
         Request {
             id,
-            need: Resources { cpu: self.cpu, memory: self.memory, gpus: self.gpus },
-            eligible: Eligible::Selector(Selector(self.selector)),
             affinity: if self.flags & SLOTWISE_HASH != 0 {
                 Affinity::Hash(self.hash)
             } else if self.key.is_null() {
@@ -125,9 +145,12 @@ impl slotwise_request_t {
             } else {
                 Affinity::Key(key)
             },
-            policy: policy(self.policy).flatten(),
+            policy: match self.policy {
+                SLOTWISE_POLICY_DEFAULT => None,
+                named => policy(named).flatten(),
+            },
             ahead: self.flags & SLOTWISE_AHEAD != 0,
-            terms: None,
+            ..self.bare()
         }
     }
 
@@ -230,6 +253,33 @@ pub unsafe extern "C" fn slotwise_reserve(
     request: *const slotwise_request_t,
     placement: *mut slotwise_placement_t,
 ) -> i32 {
+    // SAFETY: passed on from the caller; read once it is known to be there.
+    let request = match unsafe { args::is_whole(request) && (*request).is_bare() } {
+        // SAFETY: it is there.
+        true => unsafe { &*request },
+        // SAFETY: passed on from the caller.
+        false => return unsafe { reserve_any(engine, request, placement) },
+    };
+    call(|| {
+        // SAFETY: passed on from the caller.
+        let ((host, local), output) =
+            unsafe { (handle::host_and_local(engine)?, args::output(placement, "placement")?) };
+        let tell = |placed: &_| output.write(slotwise_placement_t::of(placed));
+        Ok(host.engine.reserve_made(local, || request.bare(), tell)?)
+    })
+}
+
+/// The same of any request, with all that can be wrong with one. Apart, because an id to be hashed
+/// and entered takes the registers that the way of a bare request keeps everything in.
+///
+/// # Safety
+/// As of [`slotwise_reserve`].
+#[inline(never)]
+unsafe fn reserve_any(
+    engine: slotwise_engine_t,
+    request: *const slotwise_request_t,
+    placement: *mut slotwise_placement_t,
+) -> i32 {
     call(|| {
         // SAFETY: passed on from the caller.
         let ((host, local), request, output) = unsafe {
@@ -238,13 +288,14 @@ pub unsafe extern "C" fn slotwise_reserve(
             request.check()?;
             (host, request, args::output(placement, "placement")?)
         };
-        let placed = match request.terms.is_null() {
+        let tell = |placed: &_| output.write(slotwise_placement_t::of(placed));
+        if request.terms.is_null() {
             // SAFETY: passed on from the caller, and used within this call.
-            true => host.engine.reserve_made(local, || unsafe { request.get() })?,
+            host.engine.reserve_made(local, || unsafe { request.get() }, tell)?;
+        } else {
             // SAFETY: it has been checked; passed on from the caller.
-            false => unsafe { request.with_terms(|request| host.engine.reserve(request)) }?,
-        };
-        output.write(slotwise_placement_t::of(&placed));
+            tell(&unsafe { request.with_terms(|request| host.engine.reserve(request)) }?);
+        }
         Ok(())
     })
 }

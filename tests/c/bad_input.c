@@ -520,6 +520,57 @@ static void numbers_that_name_nothing(void) {
     unchanged(w);
 }
 
+/* A request by a hash that has nothing but amounts takes a shorter way, and is looked at as any. */
+static void bare_requests(void) {
+    world_t w = world();
+    slotwise_engine_t e = w.engine, closed = engine_new();
+    OK(slotwise_engine_close(closed));
+    slotwise_placement_t placed[2];
+    fill(placed, sizeof placed);
+    SIZED(slotwise_request_t, good);
+    good.flags = SLOTWISE_HASH;
+    good.hash = UINT64_MAX;
+    good.cpu = good.memory = 1;
+    slotwise_placement_t *askew = (void *)((char *)placed + 1);
+    CHECK_STATUS(slotwise_reserve(e, &good, NULL), SLOTWISE_NULL_POINTER);
+    CHECK_STATUS(slotwise_reserve(e, &good, askew), SLOTWISE_MISALIGNED);
+    CHECK_STATUS(slotwise_reserve(0, &good, placed), SLOTWISE_STALE_HANDLE);
+    CHECK_STATUS(slotwise_reserve(UINT64_MAX, &good, placed), SLOTWISE_STALE_HANDLE);
+    CHECK_STATUS(slotwise_reserve(e + SLOTWISE_MAX_ENGINES, &good, placed), SLOTWISE_STALE_HANDLE);
+    CHECK_STATUS(slotwise_reserve(closed, &good, placed), SLOTWISE_CLOSED);
+    /* What is wrong with the handle comes first. */
+    CHECK_STATUS(slotwise_reserve(closed, &good, NULL), SLOTWISE_CLOSED);
+    OK(slotwise_engine_free(closed));
+
+    SIZED(slotwise_terms_t, terms);
+    terms.reserved = 1;
+    slotwise_request_t bad[] = {good, good, good, good, good, good, good, good, good, good, good};
+    const int32_t expected[] = {SLOTWISE_STRUCT_SIZE, SLOTWISE_UNKNOWN_VALUE, SLOTWISE_UNKNOWN_VALUE,
+                                SLOTWISE_UNKNOWN_VALUE, SLOTWISE_NULL_POINTER, SLOTWISE_NULL_POINTER,
+                                SLOTWISE_RESERVED, SLOTWISE_EMPTY, SLOTWISE_TOO_LARGE,
+                                SLOTWISE_UNKNOWN_SELECTOR, SLOTWISE_BUSY};
+    bad[0].size -= 8;
+    bad[1].flags = 0;
+    bad[2].flags |= 4;
+    bad[3].policy = SLOTWISE_POLICY_POWER_OF_TWO + 1;
+    bad[4].id_length = 1;
+    bad[5].key_length = 1;
+    bad[6].terms = &terms;
+    bad[7].cpu = bad[7].memory = 0;
+    bad[8].memory = UINT64_MAX;
+    bad[9].selector = 12345;
+    bad[10].cpu = 991;
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        CHECK_STATUS(slotwise_reserve(e, &bad[k], placed), expected[k]);
+        SIZED(slotwise_error_t, error);
+        OK(slotwise_last_error(&error));
+        CHECK(error.status == expected[k]);
+    }
+    CHECK_STATUS(slotwise_reserve(e, (void *)((char *)bad + 4), placed), SLOTWISE_MISALIGNED);
+    CHECK(untouched(placed, sizeof placed));
+    unchanged(w);
+}
+
 static void every_status_has_a_text(void) {
     const int32_t statuses[] = {
         0,  1,  2,  10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22, 30, 31, 32, 33, 34, 35,
@@ -542,6 +593,7 @@ int main(void) {
         TEST(handles_that_are_stale),
         TEST(more_engines_than_there_is_room_for),
         TEST(numbers_that_name_nothing),
+        TEST(bare_requests),
         TEST(every_status_has_a_text),
     };
     return RUN(tests);
