@@ -105,8 +105,12 @@ impl Engine {
                 // What is wrong with it in itself comes first.
                 let checked = self.check(local, request(k).borrow());
                 checked.and(Err(ReserveError::DuplicateId))
+            } else if let Some(placed) = self.reserve_in_first_tier(local, request(k).borrow()) {
+                // Told of here, not below: what several ways lead to is passed on in memory.
+                done(k, Ok(placed));
+                continue;
             } else {
-                self.reserve_with(local, || request(k))
+                self.reserve_by_walk(local, request(k).borrow())
             };
             let result = match result {
                 Ok(held) if held.existing && twice() => Err(ReserveError::DuplicateId),

@@ -1,7 +1,5 @@
 //! One request: onto whatever worker suits it, or onto a named one.
 
-use core::borrow::Borrow;
-
 use crossbeam_utils::Backoff;
 
 use super::devices::WithDevices;
@@ -33,7 +31,11 @@ impl Engine {
     /// the first candidates fit; at worst every matching worker is looked at.
     #[inline]
     pub fn reserve(&self, request: &Request<'_>) -> Result<Reservation, ReserveError> {
-        self.reserve_with(self.local(), || request)
+        let local = self.local();
+        match self.reserve_in_first_tier(local, request) {
+            Some(reservation) => Ok(reservation),
+            None => self.reserve_by_walk(local, request),
+        }
     }
 
     /// The same, for the C interface, of a request that is made where it is looked at: `request`
@@ -55,20 +57,8 @@ impl Engine {
         Ok(())
     }
 
-    #[inline(always)]
-    pub(super) fn reserve_with<'a, R: Borrow<Request<'a>>>(
-        &self,
-        local: &Local,
-        request: impl Fn() -> R,
-    ) -> Result<Reservation, ReserveError> {
-        match self.reserve_in_first_tier(local, request().borrow()) {
-            Some(reservation) => Ok(reservation),
-            None => self.reserve_by_walk(local, request().borrow()),
-        }
-    }
-
     #[inline(never)]
-    fn reserve_by_walk(
+    pub(super) fn reserve_by_walk(
         &self,
         local: &Local,
         request: &Request<'_>,
