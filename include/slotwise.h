@@ -455,8 +455,8 @@
 #define SLOTWISE_GPUS_BESIDE_DEVICES 84
 
 /**
- * Devices are asked for by slotwise_reserve, slotwise_reserve_on and independent batches only: not
- * where all or nothing is asked for, nor in a dry run, an explanation or a preemption.
+ * Devices are asked for by slotwise_reserve, slotwise_reserve_on and batches only: not in a dry run, an
+ * explanation or a preemption.
  */
 #define SLOTWISE_ONE_AT_A_TIME 85
 

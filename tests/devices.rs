@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+#[path = "devices/gangs.rs"]
+mod gangs;
+
 use slotwise::{
     BatchMode, Config, Constraints, DeviceError, DeviceNeed, DeviceSet, DeviceSpec, Dimension,
     Engine, Group, GroupOp, Island, Mismatch, Policy, Quota, Request, Reservation, ReserveError,
@@ -211,8 +214,6 @@ fn what_cannot_be_right_is_refused_and_changes_nothing() {
     assert_eq!(engine.reserve(&both), Err(BesideGpus.into()));
     let request = Request::new(b"x", NEED).terms(&terms);
     let mut results = Vec::new();
-    engine.reserve_batch(&[request], BatchMode::AllOrNothing, &mut results);
-    assert_eq!(results, [Err(OneAtATime.into())]);
     assert_eq!(engine.explain(&request, false).unwrap_err(), OneAtATime.into());
     assert_eq!(engine.plan_preemption(&request).unwrap_err(), OneAtATime.into());
     assert_eq!(engine.worker(b"n").unwrap(), before);
@@ -328,20 +329,37 @@ fn nothing_is_oversold_under_threads() {
                         add(&one, -1);
                         engine.release(one.ticket).expect("it is mine");
                     } else {
-                        let need = match random(4) {
+                        // One, or several together.
+                        let count = if random(3) == 0 { 1 + random(4) } else { 1 };
+                        let needs = (0..count).map(|_| match random(4) {
                             0 => DeviceNeed::whole(1 + random(3) as u32),
                             _ => DeviceNeed::part(1 + random(999) as u32).memory(random(20_000)),
-                        };
+                        });
+                        let terms: Vec<_> = needs.map(|need| Terms::new().devices(need)).collect();
                         let policy = Policy::ALL[random(Policy::ALL.len() as u64) as usize];
-                        let terms = Terms::new().devices(need);
-                        let request = Request::anonymous(NEED).terms(&terms).policy(policy);
-                        match engine.reserve(&request.hash(round)) {
-                            Ok(one) => {
-                                add(&one, 1);
-                                mine.push(one);
-                            }
-                            Err(error) => assert_eq!(error.verdict(), Some(Verdict::Busy)),
+                        let request = |terms| {
+                            Request::anonymous(NEED).terms(terms).policy(policy).hash(round)
+                        };
+                        let requests: Vec<_> = terms.iter().map(request).collect();
+                        let mut results = Vec::new();
+                        match requests[..] {
+                            [one] => results.push(engine.reserve(&one)),
+                            _ => engine.reserve_batch(
+                                &requests,
+                                BatchMode::AllOrNothing,
+                                &mut results,
+                            ),
                         }
+                        let placed = results.iter().flatten().count();
+                        assert!(placed == 0 || placed == results.len(), "{results:?}");
+                        let refused = results.iter().find_map(|result| match result {
+                            Err(ReserveError::Peer { .. }) => None,
+                            result => result.err(),
+                        });
+                        let busy = Some(Verdict::Busy);
+                        assert!(refused.is_none_or(|error| error.verdict() == busy), "{refused:?}");
+                        results.iter().flatten().for_each(|one| add(one, 1));
+                        mine.extend(results.into_iter().flatten());
                     }
                     if round % 4_096 == 0 {
                         assert!(engine.audit().is_ok());
@@ -356,6 +374,7 @@ fn nothing_is_oversold_under_threads() {
     });
     let audit = engine.audit();
     assert!(audit.is_ok() && audit.unsettled == 0, "{audit:?}");
+    println!("{} roll-backs", engine.stats().gang_rollbacks);
     for i in 0..3 {
         assert!(free(&engine, &format!("n{i}")).iter().all(|&one| one == (1_000, 81_920)));
     }

@@ -343,7 +343,7 @@ func (e *Engine) ReserveMany(requests []Request, results []Result) (Done, error)
 }
 
 // ReserveGang is ReserveMany, all or none: a gang that does not fit leaves every worker as it was. A
-// peer of one that was refused has the status [ErrPeer]. None may ask for devices ([ErrOneAtATime]).
+// peer of one that was refused has the status [ErrPeer].
 func (e *Engine) ReserveGang(requests []Request, results []Result) (Done, error) {
 	return e.many("ReserveGang", requests, AllOrNothing, results)
 }

@@ -221,11 +221,6 @@ func TestBadDevices(t *testing.T) {
 
 	// What is answered by other ways than a search for one worker.
 	request = forDevices("a", one)
-	results := make([]slotwise.Result, 2)
-	done := must2(e.ReserveGang([]slotwise.Request{{ID: "b", Need: amount(1, 1)}, request}, results))
-	equal(t, "gang", done, slotwise.Done{Failed: 2})
-	equal(t, "peer", results[0].Status, slotwise.ErrPeer)
-	equal(t, "in a gang", results[1].Status, slotwise.ErrOneAtATime)
 	_, err = e.Explain(request)
 	refused(t, err, slotwise.ErrOneAtATime)
 	_, err = e.PlanPreemption(request)
@@ -240,6 +235,27 @@ func TestBadDevices(t *testing.T) {
 	must(t, err)
 	equal(t, "workers", workers, 1)
 	equal(t, "reservations", reservations, 0)
+}
+
+// Members of a gang share a device; one that does not fit leaves all as it was.
+func TestDevicesOfAGang(t *testing.T) {
+	e := nodes(t, node("n", 2))
+	before := must2(e.WorkerByID("n"))
+	half := slotwise.PartOfDevice(500, 0)
+	gang := []slotwise.Request{forDevices("a", half), forDevices("b", half), forDevices("c", slotwise.WholeDevices(2, 0))}
+	results := make([]slotwise.Result, 3)
+	equal(t, "gang", must2(e.ReserveGang(gang, results)), slotwise.Done{Failed: 3})
+	equal(t, "peer", results[0].Status, slotwise.ErrPeer)
+	equal(t, "in a gang", results[2].Status, slotwise.ErrBusy)
+	equal(t, "as it was", must2(e.WorkerByID("n")), before)
+
+	equal(t, "placed", must2(e.ReserveGang(gang[:2], results[:2])).Placed, 2)
+	for _, result := range results[:2] {
+		granted := must2(e.Granted(result.Ticket))
+		equal(t, "the first", granted.Devices.Has(0), true)
+		equal(t, "milli", granted.Milli, 500)
+	}
+	equal(t, "free", must2(e.WorkerByID("n")).Free.GPUs, 1)
 }
 
 // A batch has its own copies of what is asked for, also where it grows and the collector runs; columns

@@ -147,8 +147,8 @@ const (
 	// ErrGPUsBesideDevices: GPUs by number beside devices: a request asks for one of the two; a
 	// worker with devices has as many GPUs as devices, none of them set aside.
 	ErrGPUsBesideDevices Status = 84
-	// ErrOneAtATime: devices are asked for by single requests and independent batches only: in no
-	// all-or-nothing batch, dry run, explanation or preemption.
+	// ErrOneAtATime: devices are asked for by requests and batches only: in no dry run, explanation or
+	// preemption.
 	ErrOneAtATime Status = 85
 	// ErrDuplicateDevice: two devices of the worker have the same id; [*Error] says which is the
 	// second.

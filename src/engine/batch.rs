@@ -4,6 +4,7 @@
 
 use core::borrow::Borrow;
 
+use super::devices::WithDevices;
 use super::local::Local;
 use super::reserve::Checked;
 use super::select::{Candidate, Planned};
@@ -132,6 +133,8 @@ impl Engine {
         planned: &P,
     ) -> Result<Candidate, ReserveError> {
         let Checked { selector, query, .. } = checked;
+        let shared = &self.registry.shared;
+        let planned = &WithDevices { shared, need: query.devices, beside: planned };
         let first = if query.policy == Policy::Affinity {
             let place = (query.ahead, query.hash);
             self.first_candidate(local, *selector, &query.need, place, planned)

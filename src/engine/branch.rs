@@ -171,7 +171,8 @@ impl<'a> Supposed<'a> {
         match found {
             Place::Registered(found) => {
                 self.plan.make_room();
-                self.plan.add(found, &query.need, query.ahead);
+                let change = query.change_at(&found);
+                self.plan.add(found, &change, || None);
             }
             Place::Added(index) => {
                 let added = &mut self.with[index as usize];
@@ -229,7 +230,8 @@ impl Planned for Supposed<'_> {
         if self.is_without(at.worker()) {
             return Free::default();
         }
-        self.credits.free(at, slot).minus(&self.plan.on(at.slot))
+        let free = self.credits.free(at, slot);
+        self.plan.on(at.slot).map_or(free, |share| free.minus(&share.take))
     }
 
     fn fits(&self, at: &Candidate, slot: &Slot, need: &Resources) -> bool {

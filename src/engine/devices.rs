@@ -3,14 +3,16 @@
 //! Which devices a reservation got is written in its rider; CPU, memory and devices are taken and
 //! given back as one change of the worker's slot (see `slots::devices`).
 
+use core::iter;
+
 use super::Engine;
 use super::local::Local;
 use super::reserve::worker_of;
 use super::select::{Candidate, Planned};
 use crate::ledger::{Holding, Sighting, Ticket};
-use crate::placement::{DeviceNeed, Free, Granted, Prefer, Resources};
+use crate::placement::{DeviceNeed, Devices, Free, Granted, Prefer, Resources};
 use crate::registry::{Shared, WorkerRef};
-use crate::slots::{Change, Changed, Columns, Refused, Slot, State, Wide};
+use crate::slots::{Change, Changed, Columns, Pool, Refused, Slot, State, Wide};
 use crate::sync::{Stop, stop};
 
 impl Engine {
@@ -54,22 +56,24 @@ impl Engine {
         let worker = worker_of(held);
         match self.ledger.granted(ticket).filter(|_| held.rides) {
             None => self.give(local, worker, &held.amount, 1),
-            Some(granted) => self.give_devices(local, worker, &held.amount, &granted),
+            Some(granted) => {
+                self.give_devices(local, worker, (&held.amount, 1), iter::once(granted))
+            }
         }
     }
 
-    /// The version that this made, unless the registration has ended.
+    /// As [`Engine::give`], with devices.
     pub(super) fn give_devices(
         &self,
         local: &Local,
         worker: WorkerRef,
-        amount: &Resources,
-        granted: &Granted,
+        given: (&Resources, u64),
+        granted: impl Iterator<Item = Granted> + Clone,
     ) -> Option<u64> {
         let shared = &self.registry.shared;
         let (slot, pool) = shared.table.get(worker.index).zip(shared.pool(worker.index))?;
         let (incarnation, mut retries) = (worker.incarnation, 0);
-        let changed = slot.give_with_devices(pool, incarnation, (amount, granted), &mut retries);
+        let changed = slot.give_with_devices(pool, incarnation, given, granted, &mut retries);
         local.counters.cas_retries.add(retries);
         let changed = changed?;
         stop(Stop::Credited);
@@ -85,16 +89,17 @@ pub(super) struct WithDevices<'a, P> {
     pub(super) beside: &'a P,
 }
 
-impl<P> WithDevices<'_, P> {
-    /// Whether the devices would do. What the candidate's word says of them is not always enough: it
-    /// does not know of each.
+impl<P: Planned> WithDevices<'_, P> {
+    /// Whether the devices would do. What their digest says is not always enough: it does not know of
+    /// each.
     fn do_devices(&self, at: &Candidate, slot: &Slot) -> bool {
         let Some(need) = &self.need else { return true };
-        if at.word.page() != 0 && need.surely_fits(at.word.free().gpus as u64) {
+        let digest = self.beside.free(at, slot).gpus.max(0);
+        if at.word.page() != 0 && need.surely_fits(digest as u64) {
             return true;
         }
         let Some(pool) = self.shared.pool(at.slot) else { return false };
-        slot.devices(pool).1.is_some_and(|devices| devices.fits(need))
+        self.beside.devices(at, slot, pool).is_some_and(|devices| devices.fits(need))
     }
 }
 
@@ -114,6 +119,10 @@ impl<P: Planned> Planned for WithDevices<'_, P> {
 
     fn fits(&self, at: &Candidate, slot: &Slot, need: &Resources) -> bool {
         self.beside.fits(at, slot, need) && self.do_devices(at, slot)
+    }
+
+    fn devices(&self, at: &Candidate, slot: &Slot, pool: &Pool) -> Option<Devices> {
+        self.beside.devices(at, slot, pool)
     }
 
     fn bars(&self, at: &Candidate) -> bool {

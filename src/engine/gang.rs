@@ -4,7 +4,8 @@
 //! 3. Each is placed in order on the workers as they are, less what the requests before it are
 //!    going to take. Nothing has changed yet: a batch that does not fit ends here and leaves every
 //!    worker, its version included, as it was.
-//! 4. Members of groups are counted, then each worker's share is taken as one change. Where another
+//! 4. Members of groups are counted, then each worker's share is taken as one change, with the devices of
+//!    all its requests, which are chosen from what is free at that moment. Where another
 //!    thread was faster and the share does not fit any more, what was counted and taken is given back
 //!    and all is planned again, a bounded number of times. Between taking and giving back, those shares
 //!    may be seen as held.
@@ -15,10 +16,11 @@ use crossbeam_utils::Backoff;
 use super::batch::Results;
 use super::limits::{CountedAt, Limited, PlannedMembers};
 use super::local::Local;
-use super::plan::Plan;
+use super::plan::{Less, Plan, Share};
 use super::reserve::{Checked, Drafted};
 use super::{Engine, Request, Reservation, ReserveError};
 use crate::ledger::{Draft, Uncounted};
+use crate::placement::Devices;
 use crate::slots::{Change, Fence};
 use crate::sync::{Stop, stop};
 
@@ -106,7 +108,7 @@ impl Engine {
         for (n, item) in items.iter().enumerate() {
             let index = item.index as usize;
             if let Some(terms) = requests[index].terms
-                && let Err(over) = self.charge(terms, &item.checked.query.need)
+                && let Err(over) = self.charge(terms, &item.checked.query.charge())
             {
                 self.credit_all(requests, &items[..n]);
                 return Err((index, over.into()));
@@ -118,7 +120,7 @@ impl Engine {
     fn credit_all(&self, requests: &[Request<'_>], items: &[Item]) {
         for item in items {
             if let Some(terms) = requests[item.index as usize].terms {
-                self.credit(terms, &item.checked.query.need);
+                self.credit(terms, &item.checked.query.charge());
             }
         }
     }
@@ -178,9 +180,7 @@ impl Engine {
             if taken == shares && self.publish_gang(items, plan, results) {
                 return Ok(());
             }
-            for share in &plan.shares[..taken] {
-                self.give(local, share.candidate.worker(), &share.take, share.count);
-            }
+            plan.shares[..taken].iter().for_each(|share| self.give_share(local, plan, share));
             counted.iter().for_each(|one| self.uncount(one));
             all?;
             local.counters.gang_rollbacks.add(1);
@@ -192,6 +192,10 @@ impl Engine {
 
     /// Step 5. False: a worker was removed after its share was taken.
     fn publish_gang(&self, items: &mut [Item], plan: &mut Plan, results: &mut Results) -> bool {
+        let with_devices = items.iter().filter(|item| item.checked.query.devices.is_some());
+        for (item, granted) in with_devices.zip(plan.all_granted()) {
+            self.ledger.grant(item.draft.index(), granted.expect("its share is taken"));
+        }
         for item in items.iter_mut() {
             let share = &mut plan.shares[item.share.expect("planned") as usize];
             let version = share.next_version.expect("taken");
@@ -225,7 +229,7 @@ impl Engine {
     ) {
         items.clear();
         for (index, request) in requests.iter().enumerate() {
-            let drafted = self.check_amounts(local, request).and_then(|checked| {
+            let drafted = self.check(local, request).and_then(|checked| {
                 let own = |t| items.iter().any(|item: &Item| item.draft.ticket() == t);
                 Ok((checked, self.draft(local, request.id, checked.id_hash, own, |_| false)?))
             });
@@ -259,34 +263,55 @@ impl Engine {
         plan: &mut Plan,
         members: &mut PlannedMembers,
     ) -> Result<u32, ReserveError> {
-        let query = &item.checked.query;
+        let (shared, query) = (&self.registry.shared, &item.checked.query);
         let limits = request.terms.map_or(&[][..], |terms| terms.limits);
+        let less = Less { shared, plan };
         let candidate = if limits.is_empty() {
-            self.choose(local, &item.checked, plan)?
+            self.choose(local, &item.checked, &less)?
         } else {
             let planned = Some(&*members);
-            let beside = Limited { planned, ..Limited::of(self, limits, &*plan) };
+            let beside = Limited { planned, ..Limited::of(self, limits, &less) };
             let candidate = self.choose(local, &item.checked, &beside)?;
             members.add(self, limits, candidate.worker());
             candidate
         };
-        let share = plan.add(candidate, &query.need, query.ahead);
+        let change = query.change_at(&candidate);
+        let share = plan.add(candidate, &change, || shared.devices(candidate.slot));
         let incarnation = candidate.stamp.incarnation;
-        self.ledger.aim(item.draft, candidate.slot, incarnation, &query.need);
+        self.ledger.aim(item.draft, candidate.slot, incarnation, &change.take);
         Ok(share)
     }
 
     /// Step 4 for one worker.
     fn take_share(&self, local: &Local, plan: &mut Plan, number: usize) -> bool {
-        let share = &mut plan.shares[number];
+        let share = &plan.shares[number];
+        let index = share.candidate.slot;
         let fence = Fence::Epoch(share.candidate.stamp.epoch);
         let change = Change { count: share.count, ..Change::take(fence, share.take, share.ahead) };
-        let Some(slot) = self.registry.shared.table.get(share.candidate.slot) else { return false };
+        let shared = &self.registry.shared;
+        let Some(slot) = shared.table.get(index) else { return false };
         let mut retries = 0;
-        let changed = slot.change(&change, &mut retries);
+        let changed = match shared.pool(index).filter(|_| plan.takes_devices(share)) {
+            None => slot.change(&change, &mut retries).ok(),
+            Some(pool) => {
+                let grant = |free: &Devices| Some((plan.grant(share, free)?, ()));
+                let changed = slot.change_devices(pool, &change, grant, &mut retries);
+                changed.ok().map(|(changed, ())| changed)
+            }
+        };
         local.counters.cas_retries.add(retries);
-        share.next_version = changed.ok().map(|c| c.version() - (share.count - 1));
-        share.next_version.is_some()
+        let first = changed.map(|changed| changed.version() - (share.count - 1));
+        plan.shares[number].next_version = first;
+        first.is_some()
+    }
+
+    /// Gives back what [`Engine::take_share`] has taken.
+    fn give_share(&self, local: &Local, plan: &Plan, share: &Share) {
+        let (worker, given) = (share.candidate.worker(), (&share.take, share.count));
+        match plan.takes_devices(share) {
+            false => self.give(local, worker, given.0, given.1),
+            true => self.give_devices(local, worker, given, plan.granted(share)),
+        };
     }
 }
 

@@ -9,9 +9,9 @@ use super::Engine;
 use super::select::{Candidate, Planned};
 use super::terms::{Limit, MAX_LIMITS, Scope, SpreadGroup};
 use crate::ledger::{Counted, Key, Uncounted};
-use crate::placement::{Free, Resources};
+use crate::placement::{Devices, Free, Resources};
 use crate::registry::{Facts, MAX_NAME_LEN, Name, WorkerRef};
-use crate::slots::{Columns, Slot};
+use crate::slots::{Columns, Pool, Slot};
 use crate::sync::{Stop, stop};
 
 impl Engine {
@@ -191,6 +191,10 @@ impl<P: Planned> Planned for Limited<'_, P> {
 
     fn fits(&self, at: &Candidate, slot: &Slot, need: &Resources) -> bool {
         self.beside.fits(at, slot, need) && !self.bars(at)
+    }
+
+    fn devices(&self, at: &Candidate, slot: &Slot, pool: &Pool) -> Option<Devices> {
+        self.beside.devices(at, slot, pool)
     }
 
     fn bars(&self, at: &Candidate) -> bool {

@@ -1,5 +1,7 @@
 //! Giving back, by ticket or by id.
 
+use core::iter;
+
 use super::local::Local;
 use super::reserve::worker_of;
 use super::{Engine, ReleaseError, Released};
@@ -73,7 +75,8 @@ impl Engine {
     /// owns it.
     pub(super) fn finish_with_devices(&self, local: &Local, ticket: Ticket, holding: &Holding) {
         if let Some(granted) = self.ledger.granted(ticket).filter(|_| holding.rides) {
-            self.give_devices(local, worker_of(holding), &Resources::ZERO, &granted);
+            let given = (&Resources::ZERO, 1);
+            self.give_devices(local, worker_of(holding), given, iter::once(granted));
         }
         self.finish(local, ticket, holding);
     }

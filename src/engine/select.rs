@@ -6,10 +6,10 @@ use parking_lot::MutexGuard;
 use super::planner::{Eligible, Lane, Planners};
 use crate::placement::gpu::DeviceSet;
 use crate::placement::{
-    DeviceNeed, Free, Policy, Prefer, Rank, Resources, free_share, order, score,
+    DeviceNeed, Devices, Free, Policy, Prefer, Rank, Resources, free_share, order, score,
 };
 use crate::registry::{NOWHERE, Selector, Shared, Tier, View, WorkerRef};
-use crate::slots::{Change, Columns, Fence, Find, Need, Slot, Stamp, State, Wide, Word};
+use crate::slots::{Change, Columns, Fence, Find, Need, Pool, Slot, Stamp, State, Wide, Word};
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +92,12 @@ pub(super) trait Planned {
     #[inline(always)]
     fn fits(&self, at: &Candidate, slot: &Slot, need: &Resources) -> bool {
         self.free(at, slot).fits(need)
+    }
+
+    /// What the devices there would have free; none where it has none, or not as many as are planned
+    /// to be taken.
+    fn devices(&self, _: &Candidate, slot: &Slot, pool: &Pool) -> Option<Devices> {
+        slot.devices(pool).1
     }
 
     /// Whether something beside capacity keeps the request from there.

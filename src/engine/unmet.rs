@@ -10,14 +10,14 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::local::Local;
-use super::plan::Plan;
+use super::plan::{Less, Plan};
 use super::reserve::Checked;
 use super::select::{Candidate, Planned, Query};
 use super::{Engine, ReserveError};
 use crate::ledger::{Noted, Want};
 use crate::placement::{Free, Policy, Resources, pack, share_of, weights};
 use crate::registry::{Selector, Supposed, WorkerError, WorkerSpec};
-use crate::slots::Slot;
+use crate::slots::{Fence, Slot};
 
 /// What was refused lately of the requests with one selector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +47,10 @@ impl Demand {
     }
 }
 
-/// A plan that is not going to be carried out.
-struct Joining(Plan);
+/// Less a plan that is not going to be carried out.
+struct Joining<'a>(Less<'a>);
 
-impl Planned for Joining {
+impl Planned for Joining<'_> {
     const REAL: bool = false;
 
     fn free(&self, at: &Candidate, slot: &Slot) -> Free {
@@ -163,8 +163,9 @@ impl Engine {
         wants: Vec<Want>,
         demand: &mut BTreeMap<u32, Demand>,
     ) -> Vec<Want> {
-        let mut planned = Joining(Plan::default());
-        planned.0.reset(wants.len());
+        let shared = &self.registry.shared;
+        let mut plan = Plan::default();
+        plan.reset(wants.len());
         // What did not fit does not fit later: nothing is given back.
         let mut refused = HashSet::new();
         let mut left = Vec::new();
@@ -187,11 +188,12 @@ impl Engine {
             let found = if refused.contains(&(want.selector, want.need)) {
                 None
             } else {
+                let planned = Joining(Less { shared, plan: &plan });
                 self.seek(local, &checked, &planned, |walk, view| walk.run(view, Some))
             };
             match found {
                 Some(found) => {
-                    planned.0.add(found, &want.need, true);
+                    plan.add(found, &query.change(Fence::Epoch(found.stamp.epoch)), || None);
                     of.joining += 1;
                 }
                 None => {

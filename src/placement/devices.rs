@@ -138,8 +138,8 @@ pub enum DeviceError {
     },
     /// GPUs are asked for by number beside devices.
     BesideGpus,
-    /// Devices are asked for where one request at a time cannot be had: in a batch that is all or
-    /// nothing, in a preemption, in a dry run, in an explanation.
+    /// Devices are asked for where that cannot be had: in a preemption, in a dry run, in an
+    /// explanation.
     OneAtATime,
 }
 
@@ -163,7 +163,7 @@ impl fmt::Display for DeviceError {
                 f.write_str("GPUs are asked for by number and as devices; one of the two will do")
             }
             DeviceError::OneAtATime => {
-                f.write_str("devices are asked for by single requests and independent batches only")
+                f.write_str("devices are asked for by requests and batches only")
             }
         }
     }
@@ -355,6 +355,12 @@ impl Devices {
             (chosen, left) = (chosen | some.0, left & !largest);
         }
         Some(DeviceSet(chosen))
+    }
+
+    /// What a request gets of them.
+    pub(crate) fn grant(&self, need: &DeviceNeed, prefer: Prefer) -> Option<Granted> {
+        let devices = self.choose(need, prefer)?;
+        Some(Granted { devices, milli: need.milli as u16, memory: need.memory })
     }
 
     fn of(&self, which: impl Fn(Device) -> bool) -> u16 {

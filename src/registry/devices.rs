@@ -19,6 +19,12 @@ impl Shared {
     pub(crate) fn pool(&self, slot: u32) -> Option<&Pool> {
         self.pools.get(slot as usize)?.get()
     }
+
+    /// What the devices of a slot have free, and at which version.
+    pub(crate) fn devices(&self, slot: u32) -> Option<(u64, Devices)> {
+        let (word, devices) = self.table.get(slot)?.devices(self.pool(slot)?);
+        Some((word.version(), devices?))
+    }
 }
 
 impl Writer {

@@ -196,6 +196,22 @@ impl<L: Layout> Slot<L> {
         (need, prefer): (&DeviceNeed, Prefer),
         retries: &mut u64,
     ) -> Result<(Changed<L>, Granted), Refused<L>> {
+        let grant = |free: &Devices| {
+            let granted = free.grant(need, prefer)?;
+            Some((free.minus(&granted), granted))
+        };
+        self.change_devices(pool, change, grant, retries)
+    }
+
+    /// As [`Slot::change`], and takes devices: `grant` is asked what is left of those that are free, and
+    /// what has been granted; none where they do not do. Asked again if another change came first.
+    pub(crate) fn change_devices<const N: usize, G>(
+        &self,
+        pool: &Pool<N>,
+        change: &Change,
+        grant: impl Fn(&Devices) -> Option<(Devices, G)>,
+        retries: &mut u64,
+    ) -> Result<(Changed<L>, G), Refused<L>> {
         let mut own = Own { pool, page: None };
         for _ in 0..MAX_RETRIES {
             let (word, devices) = self.devices(pool);
@@ -206,16 +222,14 @@ impl<L: Layout> Slot<L> {
             if !word.free().fits(&change.take) {
                 return Err(Refused::Short);
             }
-            let Some(devices) = devices else { return Err(Refused::Short) };
-            let Some(chosen) = devices.choose(need, prefer) else { return Err(Refused::Short) };
-            let (milli, memory) = (need.milli as u16, need.memory);
-            let granted = Granted { devices: chosen, milli, memory };
+            let granted = devices.and_then(|devices| grant(&devices));
+            let Some((devices, granted)) = granted else { return Err(Refused::Short) };
             let Some(page) = own.page.or_else(|| pool.take()) else {
                 return Err(Refused::Contended);
             };
             own.page = Some(page);
             let left = word.minus(&change.take, change.count);
-            if let Some(changed) = self.turn(pool, word, left, page, devices.minus(&granted)) {
+            if let Some(changed) = self.turn(pool, word, left, page, devices) {
                 own.page = None;
                 return Ok((changed, granted));
             }
@@ -224,12 +238,13 @@ impl<L: Layout> Slot<L> {
         Err(Refused::Contended)
     }
 
-    /// As [`Slot::give`], and gives the devices back.
+    /// As [`Slot::give`], and gives these devices back.
     pub(crate) fn give_with_devices<const N: usize>(
         &self,
         pool: &Pool<N>,
         incarnation: u32,
-        (amount, granted): (&Resources, &Granted),
+        (amount, count): (&Resources, u64),
+        granted: impl Iterator<Item = Granted> + Clone,
         retries: &mut u64,
     ) -> Option<Changed<L>> {
         let mut own = Own { pool, page: None };
@@ -244,8 +259,9 @@ impl<L: Layout> Slot<L> {
             let devices = devices?;
             let page = own.page.unwrap_or_else(|| pool.take_waiting());
             own.page = Some(page);
-            let more = word.plus(amount, 1);
-            if let Some(changed) = self.turn(pool, word, more, page, devices.plus(granted)) {
+            let more = word.plus(amount, count);
+            let devices = granted.clone().fold(devices, |free, granted| free.plus(&granted));
+            if let Some(changed) = self.turn(pool, word, more, page, devices) {
                 own.page = None;
                 return Some(changed);
             }

@@ -186,27 +186,28 @@ static void numbers_and_devices_do_not_mix(void) {
     CHECK(count == 1 && explained.worker == w && explained.reason == SLOTWISE_REASON_MISMATCH);
     CHECK(explained.detail == SLOTWISE_MISMATCH_DEVICES);
 
-    /* Independent requests have devices each, those of a gang none. */
+    /* A gang has devices each, or none: five do not fit on four, two do. */
     slotwise_terms_t terms = asks(1, 600, 0, 0);
-    slotwise_request_t jobs[] = {request("a", 1, 1), request("b", 1, 1)};
-    slotwise_placement_t both[2];
-    jobs[0].terms = jobs[1].terms = &terms;
+    slotwise_request_t jobs[] = {request("a", 1, 1), request("b", 1, 1), request("c", 1, 1),
+                                 request("d", 1, 1), request("e", 1, 1)};
+    slotwise_placement_t both[5];
     SIZED(slotwise_batch_t, batch);
+    for (size_t k = 0; k < 5; k++) jobs[k].terms = &terms;
     batch.requests = jobs;
     batch.placements = both;
-    batch.count = 2;
+    batch.count = 5;
     batch.mode = SLOTWISE_ALL_OR_NOTHING;
     OK(slotwise_reserve_batch(engine, &batch, NULL));
-    CHECK(both[0].status == SLOTWISE_ONE_AT_A_TIME && both[1].status != SLOTWISE_OK);
+    CHECK(both[0].status == SLOTWISE_PEER && both[4].status == SLOTWISE_BUSY);
     CHECK(info(engine, w).version == 0);
+    batch.count = 2;
+    OK(slotwise_reserve_batch(engine, &batch, NULL));
+    CHECK(granted(engine, both[0].ticket).devices == 1 && both[0].version == 1);
+    CHECK(granted(engine, both[1].ticket).devices == 2 && both[1].version == 2);
     CHECK_STATUS(slotwise_explain(engine, &jobs[0], &why, NULL, 0, NULL), SLOTWISE_ONE_AT_A_TIME);
     SIZED(slotwise_preemption_t, plan);
     CHECK_STATUS(slotwise_preemption_plan(engine, &jobs[0], &plan, NULL, 0, &count),
                  SLOTWISE_ONE_AT_A_TIME);
-    batch.mode = SLOTWISE_INDEPENDENT;
-    OK(slotwise_reserve_batch(engine, &batch, NULL));
-    CHECK(granted(engine, both[0].ticket).devices == 1);
-    CHECK(granted(engine, both[1].ticket).devices == 2);
 
     /* A device is a GPU to a quota. */
     slotwise_quota_t quota = {SLOTWISE_UNLIMITED, SLOTWISE_UNLIMITED, 1};

@@ -70,10 +70,22 @@ def test_every_way_to_ask_for_one_takes_devices(two: Engine) -> None:
     assert batch.release() == 2 and two.worker_devices("n") == UNTOUCHED
 
 
+def test_a_gang(two: Engine) -> None:
+    half = Terms(devices=DeviceNeed.part(500))
+    gang = [Request(name, 1, terms=half) for name in "abcde"]
+    with pytest.raises(s.Busy) as error:
+        two.gang(gang)
+    assert error.value.index == 4 and two.worker_devices("n") == UNTOUCHED
+    held = two.gang(gang[:4])
+    assert [one.granted for one in held] == [Granted((n,), 500, 0) for n in (0, 0, 1, 1)]
+    for one in held:
+        one.release()
+    assert two.worker_devices("n") == UNTOUCHED
+
+
 def test_ways_that_take_none(two: Engine) -> None:
     request = Request("x", 1, terms=asking())
     calls: Tuple[Callable[[], Any], ...] = (
-        lambda: two.gang([request]),
         lambda: two.explain(request),
         lambda: two.replicas(request, 2),
         lambda: two.plan_preemption(request),

@@ -144,8 +144,7 @@ impl World {
             }
             // Some ways do not lead to devices.
             ReserveError::Devices(error) => {
-                let way = batch || matches!(op, Op::Plan(_) | Op::Preempt(..));
-                error == DeviceError::OneAtATime && way
+                error == DeviceError::OneAtATime && matches!(op, Op::Plan(_) | Op::Preempt(..))
             }
             ReserveError::DeadlinePassed { deadline, now } => deadline <= now && now <= self.clock,
             _ => false,

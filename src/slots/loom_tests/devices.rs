@@ -34,7 +34,8 @@ impl<const N: usize> World<N> {
 
     fn give(&self, granted: &Granted) -> Option<Changed<Narrow>> {
         let incarnation = self.stamp.incarnation;
-        self.slot.give_with_devices(&self.pool, incarnation, (&ONE, granted), &mut 0)
+        let granted = std::iter::once(*granted);
+        self.slot.give_with_devices(&self.pool, incarnation, (&ONE, 1), granted, &mut 0)
     }
 
     /// Thousandths free of each device, and CPU; all pages but the word's are nobody's.

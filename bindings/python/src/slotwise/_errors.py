@@ -143,7 +143,7 @@ class InvalidDevices(InvalidArgument):
 
 
 class OneAtATime(InvalidArgument):
-    """Devices are asked for where none can be had: by single requests and independent batches alone."""
+    """Devices are asked for where none can be had: by requests and batches alone."""
 
 
 class DevicesStay(SlotwiseError):
