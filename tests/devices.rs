@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+#[path = "devices/dry_runs.rs"]
+mod dry_runs;
 #[path = "devices/gangs.rs"]
 mod gangs;
 
@@ -46,6 +48,50 @@ fn mask(engine: &Engine, ticket: Ticket) -> u16 {
 fn free(engine: &Engine, id: &str) -> Vec<(u16, u64)> {
     let info = engine.worker(id.as_bytes()).unwrap();
     info.devices.iter().map(|device| (device.free_milli, device.free_memory)).collect()
+}
+
+/// Numbers below the one that is asked with.
+fn random() -> impl FnMut(u64) -> u64 {
+    let mut state = 1u64;
+    move |below| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) % below
+    }
+}
+
+/// What requests ask for: devices, or a number of GPUs, or none; their policy and their hash.
+type Drawn = (Option<DeviceNeed>, u64, Policy, u64);
+
+/// One to six of them.
+fn draw(random: &mut impl FnMut(u64) -> u64, policies: &[Policy]) -> Vec<Drawn> {
+    let count = 1 + random(6);
+    let one = |_| {
+        let need = match random(6) {
+            0 => Some(DeviceNeed::whole(1 + random(3) as u32)),
+            1 | 2 => Some(DeviceNeed::part(1 + random(999) as u32)),
+            3 => Some(DeviceNeed::part(250)),
+            _ => None,
+        };
+        let island = [Island::Any, Island::Prefer, Island::Insist][random(3) as usize];
+        let memory = 30_000 * random(3);
+        let need = need.map(|need| need.island(island).memory(memory));
+        let gpus = if need.is_none() { random(3) } else { 0 };
+        (need, gpus, policies[random(policies.len() as u64) as usize], random(1 << 20))
+    };
+    (0..count).map(one).collect()
+}
+
+fn terms_of(drawn: &[Drawn]) -> Vec<Option<Terms<'static>>> {
+    let terms = |need| Terms::new().devices(need);
+    drawn.iter().map(|(need, ..)| need.map(terms)).collect()
+}
+
+fn requests_of<'a>(drawn: &[Drawn], terms: &'a [Option<Terms<'a>>]) -> Vec<Request<'a>> {
+    let request = |((_, gpus, policy, hash), terms): (&Drawn, &'a Option<Terms<'a>>)| {
+        let request = Request::anonymous(NEED.gpus(*gpus)).policy(*policy).hash(*hash);
+        terms.as_ref().map_or(request, |terms| request.terms(terms))
+    };
+    drawn.iter().zip(terms).map(request).collect()
 }
 
 fn verdict(result: Result<Reservation, ReserveError>) -> Option<Verdict> {

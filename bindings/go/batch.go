@@ -322,7 +322,7 @@ func (e *Engine) ReserveBatch(batch *Batch, results []Result) (Done, error) {
 // DryRun is what ReserveBatch would do now, if the reservations of credited were gone; it changes
 // nothing. Of a request that would be placed, Worker and Version say where it would go and at which
 // version that worker was looked at; its Ticket is 0 unless its id is held already. The batch has no
-// ID. One that asks for devices is [ErrOneAtATime]. It allocates in C.
+// ID. It allocates in C.
 func (e *Engine) DryRun(batch *Batch, credited []Ticket, results []Result) (Done, error) {
 	if err := batch.check("DryRun", results); err != nil {
 		return Done{}, err

@@ -227,8 +227,6 @@ func TestBadDevices(t *testing.T) {
 	refused(t, err, slotwise.ErrOneAtATime)
 	_, err = e.Preempt(request, slotwise.Preemption{Worker: before.Worker, Version: before.Version})
 	refused(t, err, slotwise.ErrOneAtATime)
-	_, err = e.Replicas(request, 1, slotwise.Supposition{})
-	refused(t, err, slotwise.ErrOneAtATime)
 
 	equal(t, "as it was", must2(e.WorkerByID("n")), before)
 	workers, reservations, err := e.Counts()
@@ -256,6 +254,16 @@ func TestDevicesOfAGang(t *testing.T) {
 		equal(t, "milli", granted.Milli, 500)
 	}
 	equal(t, "free", must2(e.WorkerByID("n")).Free.GPUs, 1)
+
+	// What would be if one of them were gone, or another worker were there.
+	copies := func(s slotwise.Supposition) int {
+		return must2(e.Replicas(forDevices("", slotwise.WholeDevices(1, 0)), 9, s))
+	}
+	equal(t, "now", copies(slotwise.Supposition{}), 1)
+	both := []slotwise.Ticket{results[0].Ticket, results[1].Ticket}
+	equal(t, "without one", copies(slotwise.Supposition{Credited: both[:1]}), 1)
+	equal(t, "without both", copies(slotwise.Supposition{Credited: both}), 2)
+	equal(t, "with more", copies(slotwise.Supposition{Added: []slotwise.WorkerSpec{node("m", 3)}}), 4)
 }
 
 // A batch has its own copies of what is asked for, also where it grows and the collector runs; columns
@@ -277,11 +285,12 @@ func TestDevicesInBatches(t *testing.T) {
 		}
 	}
 	results := make([]slotwise.Result, many)
-	equal(t, "foreseen", must2(e.DryRun(batch, nil, results)).Failed, many)
-	equal(t, "in a dry run", results[many-1].Status, slotwise.ErrOneAtATime)
+	equal(t, "foreseen", must2(e.DryRun(batch, nil, results)).Placed, many)
+	foreseen := slices.Clone(results)
 	equal(t, "placed", must2(e.ReserveBatch(batch, results)).Placed, many)
 	for k := range results {
 		granted := must2(e.Granted(results[k].Ticket))
+		equal(t, "as foreseen", foreseen[k].Worker, results[k].Worker)
 		equal(t, "one", granted.Devices.Len(), 1)
 		equal(t, "milli", granted.Milli, uint32(k+1))
 		equal(t, "memory", granted.Memory, uint64(k))

@@ -308,8 +308,8 @@ func (e *Engine) DryRunWith(batch *Batch, supposition Supposition, results []Res
 // that branch of the state. It changes nothing and takes no lock. As expensive as a dry run of the copies
 // that are placed, and one more.
 //
-// The error is nil also where none would be. Errors: what can be wrong with a request; [ErrOneAtATime] where
-// it asks for devices; as DryRunWith for a worker of Added; [ErrCount] where n is negative or beyond 4,294,967,295.
+// The error is nil also where none would be. Errors: what can be wrong with a request; as
+// DryRunWith for a worker of Added; [ErrCount] where n is negative or beyond 4,294,967,295.
 func (e *Engine) Replicas(request Request, n int, supposition Supposition) (int, error) {
 	if n < 0 || n > math.MaxUint32 {
 		return 0, wrong("Replicas", "n", ErrCount, n, math.MaxUint32)

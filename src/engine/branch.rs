@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
+use super::devices::WithDevices;
 use super::dry_run::Credits;
 use super::limits::PlannedMembers;
 use super::local::Local;
@@ -16,9 +17,9 @@ use super::reserve::{Checked, worker_of};
 use super::select::{Candidate, Planned, Query, Walk};
 use super::{Account, Engine, Limit, ReserveError, SpreadGroup, Terms};
 use crate::ledger::{Sighting, Ticket};
-use crate::placement::{Dimension, Free, Rank, Resources, score, weights};
+use crate::placement::{DeviceNeed, Devices, Dimension, Free, Rank, Resources, score, weights};
 use crate::registry::{Supposed as Worker, View, WorkerError, WorkerRef, WorkerSpec};
-use crate::slots::{Columns, Slot, State};
+use crate::slots::{Columns, Pool, Slot, State};
 
 /// The place of a group that an added worker is in.
 fn place_of(
@@ -76,6 +77,36 @@ impl core::error::Error for SupposeError {}
 struct Added {
     worker: Worker,
     free: Free,
+    devices: Option<Devices>,
+}
+
+impl Added {
+    /// What is free there and what there is in all, for a request that needs so much. Where devices would
+    /// not do, they are what it is short of.
+    fn room(&self, need: &Option<DeviceNeed>) -> (Free, Resources) {
+        let (mut free, mut capacity) = (self.free, self.worker.capacity);
+        if let Some(need) = need {
+            let short = need.digest() - 1;
+            let fits = |devices: &Option<Devices>| devices.is_some_and(|all| all.fits(need));
+            if !fits(&self.devices) {
+                free.gpus = free.gpus.min(short as i64);
+            }
+            if !fits(&self.worker.devices) {
+                capacity.gpus = capacity.gpus.min(short);
+            }
+        }
+        (free, capacity)
+    }
+
+    fn take(&mut self, query: &Query) {
+        self.free = self.free.minus(&query.amount());
+        let Some((need, spread)) = query.devices_by_policy() else { return };
+        let granted = |free: &Devices| Some(free.minus(&free.grant(&need, spread)?));
+        if let Some(left) = self.devices.as_ref().and_then(granted) {
+            self.free.gpus = left.digest() as i64;
+            self.devices = Some(left);
+        }
+    }
 }
 
 /// What is supposed at a request: the branch, and what the requests before it would take.
@@ -88,8 +119,9 @@ pub(super) struct Supposed<'a> {
     matching: Vec<(Rank, u32)>,
     plan: Plan,
     engine: &'a Engine,
-    /// The limits of the request at hand.
+    /// The limits of the request at hand, and the devices that it asks for.
     limits: Vec<Limit>,
+    need: Option<DeviceNeed>,
     /// Members of groups, and charges of accounts, that come or go with the branch.
     members: PlannedMembers,
     charged: HashMap<Account, [i64; 3]>,
@@ -107,6 +139,7 @@ impl<'a> Supposed<'a> {
             plan,
             engine,
             limits: Vec::new(),
+            need: None,
             members: PlannedMembers::default(),
             charged: HashMap::new(),
         }
@@ -116,7 +149,9 @@ impl<'a> Supposed<'a> {
     fn lose(&mut self, ticket: Ticket, amount: &Resources) {
         let Some((account, counted)) = self.engine.look_terms(ticket) else { return };
         if let Some(account) = account {
-            self.charge(account, amount, -1);
+            let granted = self.engine.ledger.look_granted(ticket).flatten();
+            let gpus = amount.gpus + granted.map_or(0, |granted| granted.count());
+            self.charge(account, &Resources { gpus, ..*amount }, -1);
         }
         counted.into_iter().for_each(|counted| self.members.lose(self.engine, counted));
     }
@@ -132,20 +167,21 @@ impl<'a> Supposed<'a> {
     pub(super) fn come_under(
         &mut self,
         terms: &Terms<'_>,
-        need: &Resources,
+        query: &Query,
     ) -> Result<(), ReserveError> {
+        self.need = query.devices;
         self.limits.clear();
         self.limits.extend_from_slice(terms.limits);
         let charged = terms.account.and_then(|account| self.charged.get(&account));
         let charged = charged.copied().unwrap_or_default();
-        let over = self.engine.over_quota(terms.account, charged, need);
+        let over = self.engine.over_quota(terms.account, charged, &query.charge());
         over.map_or(Ok(()), |over| Err(over.into()))
     }
 
-    /// It has been placed.
-    pub(super) fn note_terms(&mut self, terms: &Terms<'_>, need: &Resources, found: Place) {
+    /// It has been placed, and its account is charged.
+    pub(super) fn note_terms(&mut self, terms: &Terms<'_>, charge: &Resources, found: Place) {
         if let Some(account) = terms.account {
-            self.charge(account, need, 1);
+            self.charge(account, charge, 1);
         }
         match found {
             Place::Registered(at) => self.members.add(self.engine, terms.limits, at.worker()),
@@ -171,18 +207,20 @@ impl<'a> Supposed<'a> {
         match found {
             Place::Registered(found) => {
                 self.plan.make_room();
+                let shared = &self.engine.registry.shared;
+                let slot = shared.table.get(found.slot).zip(shared.pool(found.slot));
+                let credits = &self.credits;
+                let devices =
+                    || slot.and_then(|(slot, pool)| credits.free(&found, slot, Some(pool)).1);
                 let change = query.change_at(&found);
-                self.plan.add(found, &change, || None);
+                self.plan.add(found, &change, devices);
             }
-            Place::Added(index) => {
-                let added = &mut self.with[index as usize];
-                added.free = added.free.minus(&query.need);
-            }
+            Place::Added(index) => self.with[index as usize].take(query),
         }
     }
 
     /// The best place, rank by rank.
-    fn best(&self, walk: &mut Walk<'_, Self>, view: &View) -> Option<Place> {
+    fn best<P: Planned>(&self, walk: &mut Walk<'_, P>, view: &View) -> Option<Place> {
         let query = walk.query;
         let mut tiers = view.ranked_tiers(&query.need).peekable();
         let mut added = self.matching.chunk_by(|a, b| a.0 == b.0).peekable();
@@ -212,12 +250,13 @@ impl<'a> Supposed<'a> {
     /// The best of those beside a tier, with its score: lower is better, then the first in the list.
     fn best_added(&self, query: &Query, beside: &[(Rank, u32)]) -> Option<(u64, u32)> {
         let fitting = beside.iter().filter_map(|&(_, index)| {
-            let Added { worker, free } = &self.with[index as usize];
-            let fits = worker.state.takes(query.ahead)
+            let added = &self.with[index as usize];
+            let (free, capacity) = added.room(&self.need);
+            let fits = added.worker.state.takes(query.ahead)
                 && free.fits(&query.need)
                 && !self.bars_added(index);
             let left = free.minus(&query.need);
-            fits.then(|| (score(query.policy, left, &query.need, weights(&worker.capacity)), index))
+            fits.then(|| (score(query.policy, left, &query.need, weights(&capacity)), index))
         });
         fitting.min()
     }
@@ -230,12 +269,32 @@ impl Planned for Supposed<'_> {
         if self.is_without(at.worker()) {
             return Free::default();
         }
-        let free = self.credits.free(at, slot);
-        self.plan.on(at.slot).map_or(free, |share| free.minus(&share.take))
+        let share = self.plan.on(at.slot);
+        if self.credits.is_empty() && share.is_none() {
+            return at.word.free();
+        }
+        let pool = self.engine.registry.shared.pool(at.slot).filter(|_| at.word.page() != 0);
+        let (mut free, devices) = self.credits.free(at, slot, pool);
+        if let Some(share) = share {
+            free = free.minus(&share.take);
+            if pool.is_some() {
+                let left = devices.and_then(|devices| self.plan.left(at.slot, devices));
+                free.gpus = left.map_or(0, |left| left.digest() as i64);
+            }
+        }
+        free
     }
 
     fn fits(&self, at: &Candidate, slot: &Slot, need: &Resources) -> bool {
         self.free(at, slot).fits(need) && !self.bars(at)
+    }
+
+    fn devices(&self, at: &Candidate, slot: &Slot, pool: &Pool) -> Option<Devices> {
+        if self.is_without(at.worker()) {
+            return None;
+        }
+        let (_, devices) = self.credits.free(at, slot, Some(pool));
+        self.plan.left(at.slot, devices?)
     }
 
     fn bars(&self, at: &Candidate) -> bool {
@@ -257,8 +316,9 @@ impl Planned for Supposed<'_> {
 
     fn beside(&self, each: &mut dyn FnMut(State, &Free, &Resources, bool)) {
         for &(_, index) in &self.matching {
-            let Added { worker, free } = &self.with[index as usize];
-            each(worker.state, free, &worker.capacity, self.bars_added(index));
+            let added = &self.with[index as usize];
+            let (free, capacity) = added.room(&self.need);
+            each(added.worker.state, &free, &capacity, self.bars_added(index));
         }
     }
 
@@ -292,8 +352,8 @@ impl Engine {
                 checked => checked,
             };
             let worker = worker.map_err(|error| SupposeError::Worker { index, error })?;
-            let free = worker.capacity.into();
-            supposed.with.push(Added { worker, free });
+            let (free, devices) = (worker.capacity.into(), worker.devices);
+            supposed.with.push(Added { worker, free, devices });
         }
         supposed.credits = Credits::of(&self.ledger, supposing.credited);
         self.lose_terms(&mut supposed);
@@ -332,12 +392,15 @@ impl Engine {
             return Ok(Place::Registered(self.choose(local, checked, supposed)?));
         }
         self.match_added(local, checked, supposed);
-        let found = self.seek(local, checked, supposed, |walk, view| supposed.best(walk, view));
+        let shared = &self.registry.shared;
+        let supposed = &*supposed;
+        let planned = WithDevices { shared, need: checked.query.devices, beside: supposed };
+        let found = self.seek(local, checked, &planned, |walk, view| supposed.best(walk, view));
         found.ok_or_else(|| {
             let mut directory = local.directory();
             let view = directory.load().view(checked.selector.0);
             let tiers = view.map_or(&[][..], |view| view.tiers(&checked.query.need));
-            self.refusal(local, tiers, checked, supposed).into()
+            self.refusal(local, tiers, checked, &planned).into()
         })
     }
 

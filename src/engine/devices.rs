@@ -135,7 +135,7 @@ impl<P: Planned> Planned for WithDevices<'_, P> {
 
     fn could_hold(&self, slot: u32, capacity: &Resources, need: &Resources) -> bool {
         let devices = || match &self.need {
-            Some(need) => self.shared.pool(slot).is_some_and(|pool| pool.could_hold(need)),
+            Some(need) => self.shared.pool(slot).is_some_and(|pool| pool.all().fits(need)),
             None => true,
         };
         self.beside.could_hold(slot, capacity, need) && devices()

@@ -20,9 +20,9 @@ use super::reserve::{Checked, LOOKS, worker_of};
 use super::select::Candidate;
 use super::{BatchMode, Engine, Foreseen, Request, ReserveError, SupposeError, Supposition, Terms};
 use crate::ledger::{Ledger, Sighting, Ticket};
-use crate::placement::{Dimension, Free};
+use crate::placement::{Devices, Dimension, Free};
 use crate::registry::WorkerRef;
-use crate::slots::Slot;
+use crate::slots::{Pool, Slot, Wide, Word};
 
 /// How often a worker that is credited is read again because it has changed meanwhile.
 const TRIES: u32 = 1_000;
@@ -58,40 +58,66 @@ impl<'a> Credits<'a> {
         self.on.is_empty()
     }
 
-    /// What would be free on a worker.
+    /// What would be free on a worker; with its pool, also of devices, as of a version.
     ///
     /// Races with a release or a resize of what is credited: it must not count as free and as
     /// credited too, nor as neither. As in an audit, the word is read, then the records, then the
     /// word again; if it has not changed and no record was half-way, both are of one instant. A
     /// worker that does not come to rest is not waited for; no more is ever free than it can hold.
-    pub(super) fn free(&self, at: &Candidate, slot: &Slot) -> Free {
-        let mut word = at.word;
-        let Some(tickets) = self.on.get(&at.worker()) else { return word.free() };
+    pub(super) fn free(
+        &self,
+        at: &Candidate,
+        slot: &Slot,
+        pool: Option<&Pool>,
+    ) -> (Free, Option<(u64, Devices)>) {
+        let look = |word| match pool {
+            Some(pool) => slot.devices(pool),
+            None => (word, None),
+        };
+        let (mut word, mut devices) = look(at.word);
+        let as_of = |word: Word<Wide>, devices: Option<_>| devices.map(|d| (word.version(), d));
+        let Some(tickets) = self.on.get(&at.worker()) else {
+            return (word.free(), as_of(word, devices));
+        };
         let mut free = word.free();
         for _ in 0..TRIES {
-            let mut settled = true;
             free = word.free();
+            let mut settled = true;
             for &ticket in tickets {
-                match self.ledger.look(ticket) {
-                    Some(Sighting::Live(_, held)) => free = free.plus(&held.amount),
+                let held = match self.ledger.look(ticket) {
+                    Some(Sighting::Live(_, held)) => held,
                     Some(Sighting::Pledged(_, held)) => {
-                        free = free.plus(&held.amount);
                         settled = false;
+                        held
                     }
-                    Some(Sighting::Between(..)) => settled = false,
+                    Some(Sighting::Between(..)) => {
+                        settled = false;
+                        continue;
+                    }
                     // Given back: free already.
-                    None => {}
+                    None => continue,
+                };
+                free = free.plus(&held.amount);
+                if let Some((pool, devices)) = pool.zip(devices.as_mut()).filter(|_| held.rides) {
+                    match self.ledger.look_granted(ticket) {
+                        Some(Some(held)) => *devices = devices.plus_within(&held, &pool.all()),
+                        Some(None) => {}
+                        None => settled = false,
+                    }
                 }
             }
             let now = slot.word();
             if settled && now == word {
                 break;
             }
-            word = now;
+            (word, devices) = look(now);
         }
         let most = Free::from(slot.capacity());
-        let [cpu, memory, gpus] = Dimension::ALL.map(|d| free.get(d).min(most.get(d)));
-        Free { cpu, memory, gpus }
+        let [cpu, memory, mut gpus] = Dimension::ALL.map(|d| free.get(d).min(most.get(d)));
+        if let Some(devices) = &devices {
+            gpus = devices.digest() as i64;
+        }
+        (Free { cpu, memory, gpus }, as_of(word, devices))
     }
 }
 
@@ -187,7 +213,7 @@ impl Engine {
         let local = self.local();
         let mut supposed = self.suppose(supposing)?;
         let copy = Request { id: b"", ..*request };
-        let checked = self.check_amounts(local, &copy).map_err(SupposeError::Request)?;
+        let checked = self.check(local, &copy).map_err(SupposeError::Request)?;
         let due = Due::Place(checked, copy.terms);
         // The first that is refused says how it goes for the others.
         let placed = (0..n).take_while(|_| self.foresee(local, &due, &mut supposed).is_ok());
@@ -221,7 +247,7 @@ impl Engine {
         ids: &HashSet<&[u8]>,
         supposed: &Supposed<'_>,
     ) -> Result<Due<'a>, ReserveError> {
-        let checked = self.check_amounts(local, request)?;
+        let checked = self.check(local, request)?;
         if ids.contains(request.id) {
             return Err(ReserveError::DuplicateId);
         }
@@ -285,11 +311,10 @@ impl Engine {
             Due::Held(held) => return Ok(*held),
             Due::Place(checked, terms) => (checked, terms.copied().unwrap_or_default()),
         };
-        let need = &checked.query.need;
-        supposed.come_under(&terms, need)?;
+        supposed.come_under(&terms, &checked.query)?;
         let found = self.choose_on(local, checked, supposed)?;
         supposed.take(found, &checked.query);
-        supposed.note_terms(&terms, need, found);
+        supposed.note_terms(&terms, &checked.query.charge(), found);
         let (worker, version, added) = match found {
             Place::Registered(found) => (found.worker(), found.word.version(), None),
             Place::Added(index) => (WorkerRef { index: u32::MAX, incarnation: 0 }, 0, Some(index)),

@@ -35,13 +35,18 @@ impl Query {
         Resources { gpus, ..self.need }
     }
 
-    /// The change of a worker's slot that it asks for.
-    pub(super) fn change(&self, fence: Fence) -> Change {
+    /// The devices that it asks for, and where parts of them come from.
+    pub(super) fn devices_by_policy(&self) -> Option<(DeviceNeed, Prefer)> {
         let prefer = match self.policy {
             Policy::Spread | Policy::PowerOfTwo => Prefer::Emptiest,
             _ => Prefer::Fullest,
         };
-        let devices = self.devices.map(|devices| (devices, prefer));
+        self.devices.map(|devices| (devices, prefer))
+    }
+
+    /// The change of a worker's slot that it asks for.
+    pub(super) fn change(&self, fence: Fence) -> Change {
+        let devices = self.devices_by_policy();
         Change { devices, ..Change::take(fence, self.amount(), self.ahead) }
     }
 

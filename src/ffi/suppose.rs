@@ -141,8 +141,8 @@ pub unsafe extern "C" fn slotwise_dry_run_with(
 /// Returns SLOTWISE_OK also where none would be; SLOTWISE_EMPTY, SLOTWISE_TOO_LARGE,
 /// SLOTWISE_UNKNOWN_SELECTOR, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE,
 /// SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE, SLOTWISE_STRIDE, SLOTWISE_COUNT, SLOTWISE_OVERLAP;
-/// SLOTWISE_ONE_AT_A_TIME where it asks for devices; for a worker of `added` as
-/// slotwise_dry_run_with; or what a handle can be wrong of.
+/// what can be wrong with its terms; for a worker of `added` as slotwise_dry_run_with; or what a handle
+/// can be wrong of.
 ///
 /// Threads: any. No lock.
 /// Safety: `request` points to a slotwise_request_t; `supposition` as of slotwise_dry_run_with; `fit`

@@ -138,8 +138,7 @@ pub enum DeviceError {
     },
     /// GPUs are asked for by number beside devices.
     BesideGpus,
-    /// Devices are asked for where that cannot be had: in a preemption, in a dry run, in an
-    /// explanation.
+    /// Devices are asked for where that cannot be had: in a preemption, in an explanation.
     OneAtATime,
 }
 
@@ -163,7 +162,7 @@ impl fmt::Display for DeviceError {
                 f.write_str("GPUs are asked for by number and as devices; one of the two will do")
             }
             DeviceError::OneAtATime => {
-                f.write_str("devices are asked for by requests and batches only")
+                f.write_str("devices are asked for neither in preemptions nor in explanations")
             }
         }
     }
@@ -376,6 +375,18 @@ impl Devices {
     /// With these given back.
     pub(crate) fn plus(&self, granted: &Granted) -> Devices {
         self.changed(granted, |free, part| free.wrapping_add(part))
+    }
+
+    /// The same, where they may be free already: no more than all.
+    pub(crate) fn plus_within(&self, granted: &Granted, all: &Devices) -> Devices {
+        let mut now = *self;
+        for i in granted.devices.iter().filter(|&i| all.0[i].is_there()) {
+            let (free, most) = (self.0[i], all.0[i]);
+            let milli = (free.milli() + u32::from(granted.milli)).min(most.milli());
+            let memory = (free.memory() + granted.memory).min(most.memory());
+            now.0[i] = Device::new(milli, memory, most.island());
+        }
+        now
     }
 
     fn changed(&self, granted: &Granted, change: impl Fn(u64, u64) -> u64) -> Devices {

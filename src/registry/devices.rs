@@ -27,6 +27,11 @@ impl Shared {
     }
 }
 
+/// What devices have free that nobody is on.
+pub(super) fn all_free(devices: &[DeviceSpec]) -> Devices {
+    Devices::all_free(devices.iter().map(|device| (device.memory, device.island)))
+}
+
 impl Writer {
     /// Writes down what the devices of a worker that is being registered have free: the page and the
     /// digest for its word.
@@ -39,10 +44,9 @@ impl Writer {
         if devices.is_empty() {
             return None;
         }
-        let all = devices.iter().map(|device| (device.memory, device.island));
         let pool = shared.pools.get_or_grow(slot as usize).get_or_init(Box::default);
         self.devices.insert(slot, devices.into());
-        Some(pool.enter(&Devices::all_free(all)))
+        Some(pool.enter(&all_free(devices)))
     }
 
     /// The worker that had this word is gone.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::classes::ClassTraits;
+use super::devices::all_free;
 use super::entries::capacity;
 use super::views::Facts;
 use super::{Name, WorkerError, WorkerSpec, check};
-use crate::placement::Resources;
+use crate::placement::{Devices, Resources};
 use crate::slots::{Stamp, State};
 
 /// What a worker of a specification would be.
@@ -14,6 +15,8 @@ pub(crate) struct Supposed {
     /// Selectors tell it apart by this, as they do registered ones.
     pub(crate) facts: Facts,
     pub(crate) capacity: Resources,
+    /// All free, if it has any.
+    pub(crate) devices: Option<Devices>,
     pub(crate) state: State,
 }
 
@@ -37,6 +40,7 @@ impl Supposed {
                 machine: spec.machine.clone(),
             },
             capacity: capacity(spec.total, spec.set_aside, !spec.devices.is_empty()),
+            devices: (!spec.devices.is_empty()).then(|| all_free(&spec.devices)),
             state: state(spec),
         })
     }

@@ -121,17 +121,17 @@ impl<const N: usize> Pool<N> {
         self.pages.get_or_grow(page as usize).write(devices);
     }
 
-    /// Whether the devices would do if all were free. Says of a worker that comes or goes this very
-    /// moment what may be true of the one before it.
-    pub(crate) fn could_hold(&self, need: &DeviceNeed) -> bool {
-        self.all.read().fits(need)
+    /// The devices, all free. Of a worker that comes or goes this very moment, they may be those of the one
+    /// before it.
+    pub(crate) fn all(&self) -> Devices {
+        self.all.read()
     }
 
     /// How many devices do not have free what they have in all less what is held of them; one more
     /// where the digest is another one. The word is what it was, before and after.
     pub(crate) fn astray<L: Layout>(&self, word: Word<L>, held: &[Granted]) -> i64 {
         let there = self.read(word.page());
-        let expected = held.iter().fold(self.all.read(), |left, granted| left.minus(granted));
+        let expected = held.iter().fold(self.all(), |left, granted| left.minus(granted));
         let astray = there.0.iter().zip(&expected.0).filter(|(a, b)| a != b).count();
         let digest = word.free().gpus != there.digest() as i64;
         astray as i64 + digest as i64

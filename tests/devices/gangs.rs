@@ -73,11 +73,7 @@ fn one_that_does_not_fit_leaves_all_as_it_was() {
 /// Members that ask for devices, for numbers of GPUs, and for neither; by every policy.
 #[test]
 fn a_gang_is_placed_as_its_members_one_by_one() {
-    let mut state = 1u64;
-    let mut random = move |below: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 33) % below
-    };
+    let mut random = random();
     let counted = |id: &str| WorkerSpec::new(id, ROOM.gpus(4)).gpu_type("H100");
     let all =
         || [node("a", 1), counted("b"), node("c", 4), node("d", 2), counted("e"), node("f", 6)];
@@ -86,33 +82,9 @@ fn a_gang_is_placed_as_its_members_one_by_one() {
         let (one, other) = (engine(all()), engine(all()));
         let mut held = Vec::new();
         for _ in 0..12 {
-            let count = 1 + random(6) as usize;
-            let mut draw = |_| {
-                let islands = [Island::Any, Island::Prefer, Island::Insist];
-                let need = match random(6) {
-                    0 => Some(DeviceNeed::whole(1 + random(3) as u32)),
-                    1 | 2 => Some(DeviceNeed::part(1 + random(999) as u32)),
-                    3 => Some(DeviceNeed::part(250)),
-                    _ => None,
-                };
-                let (island, memory) = (islands[random(3) as usize], 30_000 * random(3));
-                let need = need.map(|need| need.island(island).memory(memory));
-                let gpus = if need.is_none() { random(3) } else { 0 };
-                (need, gpus, Policy::ALL[random(5) as usize], random(u64::MAX >> 40))
-            };
-            let drawn: Vec<_> = (0..count).map(&mut draw).collect();
-            let terms: Vec<Option<Terms<'_>>> = drawn
-                .iter()
-                .map(|(need, ..)| need.map(|need| Terms::new().devices(need)))
-                .collect();
-            let requests: Vec<Request<'_>> = drawn
-                .iter()
-                .zip(&terms)
-                .map(|((_, gpus, policy, hash), terms)| {
-                    let request = Request::anonymous(NEED.gpus(*gpus)).policy(*policy).hash(*hash);
-                    terms.as_ref().map_or(request, |terms| request.terms(terms))
-                })
-                .collect();
+            let drawn = draw(&mut random, &Policy::ALL);
+            let terms = terms_of(&drawn);
+            let requests = requests_of(&drawn, &terms);
             let together = gang(&one, &requests);
             let singly: Results = requests.iter().map(|request| other.reserve(request)).collect();
             match singly.iter().position(Result::is_err) {

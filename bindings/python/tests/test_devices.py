@@ -78,6 +78,12 @@ def test_a_gang(two: Engine) -> None:
     assert error.value.index == 4 and two.worker_devices("n") == UNTOUCHED
     held = two.gang(gang[:4])
     assert [one.granted for one in held] == [Granted((n,), 500, 0) for n in (0, 0, 1, 1)]
+    whole = Request("f", 1, terms=asking())
+    (refused,) = two.dry_run([whole])
+    assert isinstance(refused, s.Busy) and refused.index == 0
+    (foreseen,) = two.dry_run([whole], credited=held[2:])
+    assert foreseen.worker == held[0].worker
+    assert two.replicas(whole, 9, credited=held) == 2
     for one in held:
         one.release()
     assert two.worker_devices("n") == UNTOUCHED
@@ -87,7 +93,6 @@ def test_ways_that_take_none(two: Engine) -> None:
     request = Request("x", 1, terms=asking())
     calls: Tuple[Callable[[], Any], ...] = (
         lambda: two.explain(request),
-        lambda: two.replicas(request, 2),
         lambda: two.plan_preemption(request),
         lambda: two.preempt(request, s.Preemption(two.find("n"), 0)),
     )
@@ -95,8 +100,6 @@ def test_ways_that_take_none(two: Engine) -> None:
         with pytest.raises(s.OneAtATime) as error:
             call()
         assert error.value.status == s.Status.ONE_AT_A_TIME
-    (planned,) = two.dry_run([request])
-    assert isinstance(planned, s.OneAtATime) and planned.index == 0
     assert two.worker_devices("n") == UNTOUCHED and two.counts().reservations == 0
 
 

@@ -143,7 +143,7 @@ class InvalidDevices(InvalidArgument):
 
 
 class OneAtATime(InvalidArgument):
-    """Devices are asked for where none can be had: by requests and batches alone."""
+    """Devices are asked for where that cannot be had: in an explanation, in a preemption."""
 
 
 class DevicesStay(SlotwiseError):
