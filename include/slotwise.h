@@ -455,7 +455,7 @@
 #define SLOTWISE_GPUS_BESIDE_DEVICES 84
 
 /**
- * Devices are asked for where that cannot be had: in an explanation, in a preemption.
+ * Devices are asked for in a preemption, where they cannot be had.
  */
 #define SLOTWISE_ONE_AT_A_TIME 85
 
@@ -813,12 +813,15 @@
 #define SLOTWISE_REASON_STATE 2
 
 /**
- * Not enough is free; `missing` is how much more would have to be.
+ * Not enough is free; `missing` is how much more would have to be. Where devices are asked for, its
+ * `gpus` are how many more of them would have to have room for what is asked of each; where they are
+ * to be on one island, on the one where the fewest are missing.
  */
 #define SLOTWISE_REASON_SHORT 3
 
 /**
- * It could not hold the request when empty; `missing` is by how much its capacity is too small.
+ * It could not hold the request when empty; `missing` is by how much its capacity is too small; of
+ * devices, how many more it would have to have.
  */
 #define SLOTWISE_REASON_TOO_SMALL 4
 
@@ -3319,9 +3322,9 @@ int32_t slotwise_replicas(slotwise_engine_t engine,
  *
  * Returns SLOTWISE_OK also where the request would be refused (`status` of the explanation says so);
  * SLOTWISE_ID_LENGTH, SLOTWISE_EMPTY, SLOTWISE_TOO_LARGE, SLOTWISE_UNKNOWN_SELECTOR,
- * SLOTWISE_IN_FLIGHT, SLOTWISE_ONE_AT_A_TIME for one that asks for devices, SLOTWISE_NULL_POINTER
- * (also of `count` where `capacity` is not 0), SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE,
- * SLOTWISE_COUNT, SLOTWISE_OVERLAP, or what a handle can be wrong of.
+ * SLOTWISE_IN_FLIGHT, what can be wrong with its terms, SLOTWISE_NULL_POINTER (also of `count` where
+ * `capacity` is not 0), SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED,
+ * SLOTWISE_UNKNOWN_VALUE, SLOTWISE_COUNT, SLOTWISE_OVERLAP, or what a handle can be wrong of.
  *
  * Threads: any. Takes the registry's lock, under which placements go on.
  * Safety: `request` points to a slotwise_request_t; `explanation` points to a slotwise_explanation_t

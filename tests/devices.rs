@@ -6,6 +6,8 @@ use std::thread;
 
 #[path = "devices/dry_runs.rs"]
 mod dry_runs;
+#[path = "devices/explanations.rs"]
+mod explanations;
 #[path = "devices/gangs.rs"]
 mod gangs;
 
@@ -260,7 +262,6 @@ fn what_cannot_be_right_is_refused_and_changes_nothing() {
     assert_eq!(engine.reserve(&both), Err(BesideGpus.into()));
     let request = Request::new(b"x", NEED).terms(&terms);
     let mut results = Vec::new();
-    assert_eq!(engine.explain(&request, false).unwrap_err(), OneAtATime.into());
     assert_eq!(engine.plan_preemption(&request).unwrap_err(), OneAtATime.into());
     assert_eq!(engine.worker(b"n").unwrap(), before);
     assert_eq!(engine.reservation_count(), 0);

@@ -221,8 +221,6 @@ func TestBadDevices(t *testing.T) {
 
 	// What is answered by other ways than a search for one worker.
 	request = forDevices("a", one)
-	_, err = e.Explain(request)
-	refused(t, err, slotwise.ErrOneAtATime)
 	_, err = e.PlanPreemption(request)
 	refused(t, err, slotwise.ErrOneAtATime)
 	_, err = e.Preempt(request, slotwise.Preemption{Worker: before.Worker, Version: before.Version})
@@ -254,6 +252,9 @@ func TestDevicesOfAGang(t *testing.T) {
 		equal(t, "milli", granted.Milli, 500)
 	}
 	equal(t, "free", must2(e.WorkerByID("n")).Free.GPUs, 1)
+	why := must2(e.Explain(gang[2]))
+	equal(t, "why not", why.Status, slotwise.ErrBusy)
+	equal(t, "missing", why.Nearest.Missing, slotwise.Resources{GPUs: 1})
 
 	// What would be if one of them were gone, or another worker were there.
 	copies := func(s slotwise.Supposition) int {

@@ -147,8 +147,7 @@ const (
 	// ErrGPUsBesideDevices: GPUs by number beside devices: a request asks for one of the two; a
 	// worker with devices has as many GPUs as devices, none of them set aside.
 	ErrGPUsBesideDevices Status = 84
-	// ErrOneAtATime: devices are asked for where that cannot be had: in an explanation, in a
-	// preemption.
+	// ErrOneAtATime: devices are asked for in a preemption, where they cannot be had.
 	ErrOneAtATime Status = 85
 	// ErrDuplicateDevice: two devices of the worker have the same id; [*Error] says which is the
 	// second.

@@ -111,7 +111,8 @@ const (
 	ReasonMismatch Reason = 1
 	// ReasonState: it takes nothing of the kind in its state; [Explained.State].
 	ReasonState Reason = 2
-	// ReasonShort: not enough is free; Missing is how much more would have to be.
+	// ReasonShort: not enough is free; Missing is how much more would have to be. Where devices are asked
+	// for, its GPUs are how many more of them would have to have room for what is asked of each.
 	ReasonShort Reason = 3
 	// ReasonTooSmall: it could not hold the request when empty; Missing is by how much it is too small.
 	ReasonTooSmall Reason = 4
@@ -202,7 +203,7 @@ func (e Explained) String() string {
 // takes the registry's lock, under which placements go on. O(workers).
 //
 // The error is nil also where the request would be refused; the Explanation has the Status. Errors: what
-// can be wrong with a request, [ErrInFlight], and [ErrOneAtATime] where it asks for devices.
+// can be wrong with a request, and [ErrInFlight].
 func (e *Engine) Explain(request Request) (Explanation, error) {
 	explanation, _, err := cExplain("Explain", e.get(), &request, false)
 	runtime.KeepAlive(e)

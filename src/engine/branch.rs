@@ -86,13 +86,12 @@ impl Added {
     fn room(&self, need: &Option<DeviceNeed>) -> (Free, Resources) {
         let (mut free, mut capacity) = (self.free, self.worker.capacity);
         if let Some(need) = need {
-            let short = need.digest() - 1;
             let fits = |devices: &Option<Devices>| devices.is_some_and(|all| all.fits(need));
             if !fits(&self.devices) {
-                free.gpus = free.gpus.min(short as i64);
+                free.gpus = need.too_little(free.gpus);
             }
             if !fits(&self.worker.devices) {
-                capacity.gpus = capacity.gpus.min(short);
+                capacity.gpus = need.too_little(capacity.gpus as i64) as u64;
             }
         }
         (free, capacity)

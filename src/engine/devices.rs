@@ -111,8 +111,7 @@ impl<P: Planned> Planned for WithDevices<'_, P> {
         if let Some(need) = &self.need
             && !self.do_devices(at, slot)
         {
-            // So that they are what it is short of.
-            free.gpus = free.gpus.min(need.digest() as i64 - 1);
+            free.gpus = need.too_little(free.gpus);
         }
         free
     }
@@ -133,12 +132,14 @@ impl<P: Planned> Planned for WithDevices<'_, P> {
         self.beside.columns(need)
     }
 
-    fn could_hold(&self, slot: u32, capacity: &Resources, need: &Resources) -> bool {
-        let devices = || match &self.need {
-            Some(need) => self.shared.pool(slot).is_some_and(|pool| pool.all().fits(need)),
-            None => true,
-        };
-        self.beside.could_hold(slot, capacity, need) && devices()
+    fn most(&self, slot: u32, capacity: Resources) -> Resources {
+        let mut most = self.beside.most(slot, capacity);
+        if let Some(need) = &self.need
+            && !self.shared.pool(slot).is_some_and(|pool| pool.all().fits(need))
+        {
+            most.gpus = need.too_little(most.gpus as i64) as u64;
+        }
+        most
     }
 
     fn is_more_than_amounts(&self) -> bool {

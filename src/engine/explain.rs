@@ -10,6 +10,7 @@
 
 use std::collections::HashMap;
 
+use super::devices::WithDevices;
 use super::limits::Limited;
 use super::local::Local;
 use super::reserve::Checked;
@@ -17,9 +18,9 @@ use super::select::{Candidate, Learning, Planned, Walk};
 use super::terms::Limit;
 use super::verdict::Tally;
 use super::{Engine, Foreseen, Reasons, Refusal, Request, ReserveError};
-use crate::placement::{Dimension, Free, Mismatch, Resources, Room, share_of};
+use crate::placement::{Devices, Dimension, Free, Mismatch, Resources, Room, share_of};
 use crate::registry::{Facts, View, WorkerRef};
-use crate::slots::{Columns, Slot, State, Wide, Word};
+use crate::slots::{Columns, Pool, Slot, State, Wide, Word};
 
 /// How many workers do not match a request, by the first rule that keeps them from it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,12 +50,14 @@ pub enum Reason {
     State(State),
     /// Not enough is free.
     Short {
-        /// How much more would have to be free.
+        /// How much more would have to be free. Where devices are asked for, its GPUs are how many more of
+        /// them would have to have room for what is asked of each; where they are to be on one island, on
+        /// the one where the fewest are missing.
         missing: Resources,
     },
     /// It could not hold the request when empty.
     TooSmall {
-        /// By how much its capacity is too small.
+        /// By how much its capacity is too small; of devices, how many more it would have to have.
         missing: Resources,
     },
     /// As many of a group of the request's are in its place as may be, or it is in none.
@@ -79,7 +82,7 @@ pub struct NearMiss {
     pub worker: WorkerRef,
     /// Its version when it was looked at.
     pub version: u64,
-    /// What would have to be freed there for the request to fit.
+    /// What would have to be freed there for the request to fit; of devices, as in [`Reason::Short`].
     pub missing: Resources,
 }
 
@@ -103,15 +106,19 @@ pub struct Explanation {
     pub workers: Vec<Explained>,
 }
 
-/// Every worker's word, by slot.
-struct Picture(HashMap<u32, Word<Wide>>);
+/// Every worker's word, by slot; and what its devices have free, where that matters.
+struct Picture(HashMap<u32, (Word<Wide>, Option<Devices>)>);
 
 impl Planned for Picture {
     const REAL: bool = false;
 
     fn free(&self, at: &Candidate, _: &Slot) -> Free {
         // Nothing else is in any ring while the registry is held still.
-        self.0.get(&at.slot).map_or_else(Free::default, |word| word.free())
+        self.0.get(&at.slot).map_or_else(Free::default, |(word, _)| word.free())
+    }
+
+    fn devices(&self, at: &Candidate, _: &Slot, _: &Pool) -> Option<Devices> {
+        self.0.get(&at.slot)?.1
     }
 
     fn columns(&self, _: &Resources) -> Columns {
@@ -139,12 +146,12 @@ impl Engine {
         each_worker: bool,
     ) -> Result<Explanation, ReserveError> {
         let local = self.local();
-        let checked = self.check_amounts(local, request)?;
+        let checked = self.check(local, request)?;
         let held = self.held_now(request.id, checked.id_hash)?;
         let terms = request.terms.copied().unwrap_or_default();
-        let need = &checked.query.need;
+        let charge = checked.query.charge();
         if held.is_none()
-            && let Some(over) = self.over_quota(terms.account, [0; 3], need)
+            && let Some(over) = self.over_quota(terms.account, [0; 3], &charge)
         {
             return Err(over.into());
         }
@@ -177,26 +184,42 @@ impl Engine {
             let Some(slot) = shared.table.get(worker.index) else { continue };
             let Some(facts) = shared.facts(worker.index) else { continue };
             let Some(facts) = facts.as_ref() else { continue };
-            let word = slot.word();
-            picture.0.insert(worker.index, word);
+            let pool = query.devices.and_then(|_| shared.pool(worker.index));
+            let (word, devices) =
+                pool.map_or_else(|| (slot.word(), None), |pool| slot.devices(pool));
+            picture.0.insert(worker.index, (word, devices));
             let version = word.version();
             let at = Candidate::new(worker.index, slot.stamp(), word);
-            let barred = Limited::of(self, limits, &picture).bars(&at);
-            let reason = match reason(view, facts, word, &slot.capacity(), checked) {
+            let limited = Limited::of(self, limits, &picture);
+            let planned = WithDevices { shared, need: query.devices, beside: &limited };
+            let barred = planned.bars(&at);
+            let there = Room::of(&query.amount(), &word.free(), &slot.capacity());
+            let room = match (&query.devices, pool) {
+                (Some(need), Some(pool)) => {
+                    there.with_devices(need, &devices.unwrap_or_default(), &pool.all())
+                }
+                _ => there,
+            };
+            let reason = match reason(view, facts, word, room, checked) {
                 Reason::Fits if barred => Reason::Spread,
                 other => other,
             };
             match reason {
                 Reason::Mismatch(rule) => mismatches.0[rule as usize] += 1,
                 _ => {
-                    let capacity = slot.capacity();
-                    tally.could |= query.need.fits_in(&capacity);
-                    tally.add_in(word.state(), &word.free(), &capacity, query, barred);
+                    let most = planned.most(worker.index, slot.capacity());
+                    tally.could |= query.need.fits_in(&most);
+                    tally.add_in(word.state(), &planned.free(&at, slot), &most, query, barred);
                 }
             }
             fitting += (reason == Reason::Fits) as u32;
             if let Reason::Short { missing } = reason {
-                let share = share_of(&missing, slot.weights());
+                // A capacity counts devices by their digest.
+                let gpus = match query.devices {
+                    Some(_) => Devices::digest_of(missing.gpus),
+                    None => missing.gpus,
+                };
+                let share = share_of(&Resources { gpus, ..missing }, slot.weights());
                 // By index, so that of equals the first stands.
                 if nearest.is_none_or(|(least, _)| share < least) {
                     nearest = Some((share, NearMiss { worker, version, missing }));
@@ -212,7 +235,8 @@ impl Engine {
         let answer = match held {
             Some(held) => Ok(held),
             None => {
-                let planned = &Limited::of(self, limits, &picture);
+                let limited = Limited::of(self, limits, &picture);
+                let planned = &WithDevices { shared, need: query.devices, beside: &limited };
                 let learning = Learning::new(&self.planners, checked.selector);
                 let mut walk = Walk::new(shared, *query, planned, Some(learning));
                 let found = walk.run(view, Some);
@@ -226,19 +250,13 @@ impl Engine {
 
 impl Picture {
     fn foreseen(&self, found: Candidate) -> Foreseen {
-        let version = self.0.get(&found.slot).unwrap_or(&found.word).version();
+        let version = self.0.get(&found.slot).map_or(found.word, |(word, _)| *word).version();
         Foreseen { worker: found.worker(), version, existing: None, added: None }
     }
 }
 
 /// The first rule, state or lack that keeps a worker from the request.
-fn reason(
-    view: &View,
-    facts: &Facts,
-    word: Word<Wide>,
-    capacity: &Resources,
-    checked: &Checked,
-) -> Reason {
+fn reason(view: &View, facts: &Facts, word: Word<Wide>, room: Room, checked: &Checked) -> Reason {
     let query = &checked.query;
     if let Err(rule) = view.rank(facts, query.need.get(Dimension::Gpus) > 0) {
         return Reason::Mismatch(rule);
@@ -246,7 +264,7 @@ fn reason(
     if !word.state().takes(query.ahead) {
         return Reason::State(word.state());
     }
-    match Room::of(&query.need, &word.free(), capacity) {
+    match room {
         Room::Fits => Reason::Fits,
         Room::Short { missing } => Reason::Short { missing },
         Room::TooSmall { missing } => Reason::TooSmall { missing },

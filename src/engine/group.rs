@@ -197,8 +197,7 @@ impl Engine {
                 Refusal::of_one_not_matching().into()
             }
             Refused::State | Refused::Short => {
-                let could = need.fits_in(&slot.capacity());
-                Refusal::of_one((&left, could), &slot.capacity(), &need, refused).into()
+                Refusal::of_one(&left, &slot.capacity(), &need, refused).into()
             }
         };
         Err((at, Some(error)))

@@ -207,8 +207,8 @@ impl<P: Planned> Planned for Limited<'_, P> {
         self.beside.columns(need)
     }
 
-    fn could_hold(&self, slot: u32, capacity: &Resources, need: &Resources) -> bool {
-        self.beside.could_hold(slot, capacity, need)
+    fn most(&self, slot: u32, capacity: Resources) -> Resources {
+        self.beside.most(slot, capacity)
     }
 
     fn is_more_than_amounts(&self) -> bool {

@@ -420,9 +420,8 @@ impl Engine {
                     let beside =
                         WithDevices { shared, need: checked.query.devices, beside: &Nothing };
                     let free = beside.free(&at, slot);
-                    let could = beside.could_hold(worker.index, &slot.capacity(), &need);
-                    let refusal = Refusal::of_one((&free, could), &slot.capacity(), &need, refused);
-                    return Err(refusal.into());
+                    let most = beside.most(worker.index, slot.capacity());
+                    return Err(Refusal::of_one(&free, &most, &need, refused).into());
                 }
                 Err(Refused::Contended) => return Err(ReserveError::Contended),
             }

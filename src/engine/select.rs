@@ -117,9 +117,10 @@ pub(super) trait Planned {
         Columns::of(need)
     }
 
-    /// Whether a worker of this capacity could hold the request if nothing else were there.
-    fn could_hold(&self, _slot: u32, capacity: &Resources, need: &Resources) -> bool {
-        need.fits_in(capacity)
+    /// What a worker of this capacity could hold of the request if nothing else were there: less than its
+    /// capacity where its devices would not do.
+    fn most(&self, _slot: u32, capacity: Resources) -> Resources {
+        capacity
     }
 
     /// Whether it takes more than a look at a capacity to tell.

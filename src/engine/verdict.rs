@@ -154,8 +154,8 @@ fn count<P: Planned>(shared: &Shared, tiers: &[Tier], query: &Query, planned: &P
                     return;
                 }
                 // Of a moving worker, either place says that it could hold the request.
-                let (capacity, need) = (slot.capacity(), &query.need);
-                tally.could |= planned.could_hold(occupant.slot, &capacity, need);
+                let capacity = planned.most(occupant.slot, slot.capacity());
+                tally.could |= query.need.fits_in(&capacity);
                 if stamp.epoch == occupant.epoch {
                     let (free, barred) = (planned.free(&candidate, slot), planned.bars(&candidate));
                     tally.add_in(word.state(), &free, &capacity, query, barred);
@@ -189,12 +189,12 @@ impl Refusal {
 
     /// A named worker that suits the request and did not take it.
     pub(super) fn of_one(
-        (free, could): (&Free, bool),
+        free: &Free,
         capacity: &Resources,
         need: &Resources,
         refused: Refused<Wide>,
     ) -> Refusal {
-        let mut tally = Tally { could, ..Tally::default() };
+        let mut tally = Tally { could: need.fits_in(capacity), ..Tally::default() };
         tally.add(free, capacity, need, refused != Refused::State, false);
         Refusal { outlook: Outlook::Unknown, ..tally.refusal() }
     }

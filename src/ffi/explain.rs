@@ -18,9 +18,12 @@ pub const SLOTWISE_REASON_FITS: u32 = 0;
 pub const SLOTWISE_REASON_MISMATCH: u32 = 1;
 /// It takes nothing of the kind in its state; `detail` is the state, SLOTWISE_STATE_....
 pub const SLOTWISE_REASON_STATE: u32 = 2;
-/// Not enough is free; `missing` is how much more would have to be.
+/// Not enough is free; `missing` is how much more would have to be. Where devices are asked for, its
+/// `gpus` are how many more of them would have to have room for what is asked of each; where they are
+/// to be on one island, on the one where the fewest are missing.
 pub const SLOTWISE_REASON_SHORT: u32 = 3;
-/// It could not hold the request when empty; `missing` is by how much its capacity is too small.
+/// It could not hold the request when empty; `missing` is by how much its capacity is too small; of
+/// devices, how many more it would have to have.
 pub const SLOTWISE_REASON_TOO_SMALL: u32 = 4;
 /// As many of a group of the request's are in its place as may be, or it is in none.
 pub const SLOTWISE_REASON_SPREAD: u32 = 5;
@@ -228,9 +231,9 @@ impl From<&Explained> for slotwise_explained_t {
 ///
 /// Returns SLOTWISE_OK also where the request would be refused (`status` of the explanation says so);
 /// SLOTWISE_ID_LENGTH, SLOTWISE_EMPTY, SLOTWISE_TOO_LARGE, SLOTWISE_UNKNOWN_SELECTOR,
-/// SLOTWISE_IN_FLIGHT, SLOTWISE_ONE_AT_A_TIME for one that asks for devices, SLOTWISE_NULL_POINTER
-/// (also of `count` where `capacity` is not 0), SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED, SLOTWISE_UNKNOWN_VALUE,
-/// SLOTWISE_COUNT, SLOTWISE_OVERLAP, or what a handle can be wrong of.
+/// SLOTWISE_IN_FLIGHT, what can be wrong with its terms, SLOTWISE_NULL_POINTER (also of `count` where
+/// `capacity` is not 0), SLOTWISE_MISALIGNED, SLOTWISE_STRUCT_SIZE, SLOTWISE_RESERVED,
+/// SLOTWISE_UNKNOWN_VALUE, SLOTWISE_COUNT, SLOTWISE_OVERLAP, or what a handle can be wrong of.
 ///
 /// Threads: any. Takes the registry's lock, under which placements go on.
 /// Safety: `request` points to a slotwise_request_t; `explanation` points to a slotwise_explanation_t

@@ -97,6 +97,12 @@ impl DeviceNeed {
     pub(crate) fn digest(&self) -> u64 {
         if self.is_whole() { EIGHTHS * u64::from(self.count) } else { eighths(self.milli) }
     }
+
+    /// What a digest comes to where the devices will not do, whatever it says: too little, so that they
+    /// are what the worker is short of.
+    pub(crate) fn too_little(&self, digest: i64) -> i64 {
+        digest.min(self.digest() as i64 - 1)
+    }
 }
 
 /// Which device a part comes from, where several will do.
@@ -138,7 +144,7 @@ pub enum DeviceError {
     },
     /// GPUs are asked for by number beside devices.
     BesideGpus,
-    /// Devices are asked for where that cannot be had: in a preemption, in an explanation.
+    /// Devices are asked for in a preemption.
     OneAtATime,
 }
 
@@ -161,9 +167,7 @@ impl fmt::Display for DeviceError {
             DeviceError::BesideGpus => {
                 f.write_str("GPUs are asked for by number and as devices; one of the two will do")
             }
-            DeviceError::OneAtATime => {
-                f.write_str("devices are asked for neither in preemptions nor in explanations")
-            }
+            DeviceError::OneAtATime => f.write_str("devices are not asked for in preemptions"),
         }
     }
 }
@@ -312,9 +316,27 @@ impl Devices {
             && (need.island != Island::Insist || self.choose(need, Prefer::Fullest).is_some())
     }
 
+    /// How many more would have to have room for a request that does not fit; where they are to be on
+    /// one island, on the best one.
+    pub(crate) fn missing(&self, need: &DeviceNeed) -> u64 {
+        let fitting = self.of(|device| device.fits(need));
+        let most = if need.count > 1 && need.island == Island::Insist {
+            let islands = DeviceSet(fitting).iter().map(|first| fitting & self.beside(first));
+            islands.map(u16::count_ones).max().unwrap_or(0)
+        } else {
+            fitting.count_ones()
+        };
+        need.count.saturating_sub(most).into()
+    }
+
+    /// Those on the island of this one.
+    fn beside(&self, one: usize) -> u16 {
+        self.of(|device| device.island() == self.0[one].island())
+    }
+
     /// The devices that a request gets. A part comes from the device that is preferred, of equals from
-    /// the lowest. Several are taken from the island with the fewest free devices that has enough; where none has, from as
-    /// few islands as will do, or just the lowest where it does not matter.
+    /// the lowest. Several are taken from the island with the fewest free devices that has enough; where
+    /// none has, from as few islands as will do, or just the lowest where it does not matter.
     pub(crate) fn choose(&self, need: &DeviceNeed, prefer: Prefer) -> Option<DeviceSet> {
         let fitting = DeviceSet(self.of(|device| device.fits(need)));
         if !need.is_whole() {
@@ -335,10 +357,7 @@ impl Devices {
         if count == 1 || need.island == Island::Any {
             return Some(lowest(left, count));
         }
-        let on = |left: u16, first: usize| {
-            left & self.of(|device| device.island() == self.0[first].island())
-        };
-        let islands = |left: u16| DeviceSet(left).iter().map(move |first| on(left, first));
+        let islands = |left: u16| DeviceSet(left).iter().map(move |one| left & self.beside(one));
         let enough = islands(left).filter(|island| island.count_ones() >= count);
         if let Some(island) = enough.min_by_key(|island| island.count_ones()) {
             return Some(lowest(island, count));
@@ -462,6 +481,9 @@ mod tests {
             // ... nor promises what does not.
             prop_assert!(chosen.is_some() || !need.surely_fits(devices.digest()));
             prop_assert_eq!(devices.fits(&need), !all.is_empty());
+            let some = |count: &u32| *count == 0 || devices.fits(&DeviceNeed { count: *count, ..need });
+            let most = (0..=need.count).rev().find(some).unwrap_or(0);
+            prop_assert_eq!(devices.missing(&need), u64::from(need.count - most));
             let Some(chosen) = chosen else { return Ok(()) };
             prop_assert!(fine(chosen));
             if need.island != Island::Any {

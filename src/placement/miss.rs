@@ -1,6 +1,6 @@
 //! How far a request is from fitting on a worker.
 
-use super::{Dimension, Free, Resources};
+use super::{DeviceNeed, Devices, Dimension, Free, Resources};
 
 /// Whether a request fits on a worker that matches it, and if not, why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,19 @@ impl Room {
             Room::Short { missing: missing(free, need) }
         } else {
             Room::TooSmall { missing: need.beyond(capacity) }
+        }
+    }
+
+    /// The same of a request that needs devices beside amounts, where so much of them is free, and so much
+    /// is there in all. They count as GPUs, each that would have to have room and has not.
+    pub(crate) fn with_devices(self, need: &DeviceNeed, free: &Devices, all: &Devices) -> Room {
+        let [now, ever] = [free, all].map(|devices| devices.missing(need));
+        match self {
+            Room::TooSmall { missing } => Room::TooSmall { missing: missing.gpus(ever) },
+            _ if ever > 0 => Room::TooSmall { missing: Resources::ZERO.gpus(ever) },
+            Room::Short { missing } => Room::Short { missing: missing.gpus(now) },
+            Room::Fits if now > 0 => Room::Short { missing: Resources::ZERO.gpus(now) },
+            Room::Fits => Room::Fits,
         }
     }
 }

@@ -187,7 +187,7 @@ static void numbers_and_devices_do_not_mix(void) {
     CHECK(explained.detail == SLOTWISE_MISMATCH_DEVICES);
 
     /* A gang has devices each, or none: five do not fit on four, two do. */
-    slotwise_terms_t terms = asks(1, 600, 0, 0);
+    slotwise_terms_t terms = asks(1, 600, 0, 0), all = asks(4, 1000, 0, 0);
     slotwise_request_t jobs[] = {request("a", 1, 1), request("b", 1, 1), request("c", 1, 1),
                                  request("d", 1, 1), request("e", 1, 1)};
     slotwise_placement_t both[5];
@@ -204,7 +204,10 @@ static void numbers_and_devices_do_not_mix(void) {
     OK(slotwise_reserve_batch(engine, &batch, NULL));
     CHECK(granted(engine, both[0].ticket).devices == 1 && both[0].version == 1);
     CHECK(granted(engine, both[1].ticket).devices == 2 && both[1].version == 2);
-    CHECK_STATUS(slotwise_explain(engine, &jobs[0], &why, NULL, 0, NULL), SLOTWISE_ONE_AT_A_TIME);
+    jobs[2].terms = &all;
+    OK(slotwise_explain(engine, &jobs[2], &why, &explained, 1, &count));
+    CHECK(why.status == SLOTWISE_BUSY && why.reasons.gpus == 1);
+    CHECK(explained.reason == SLOTWISE_REASON_SHORT && explained.missing.gpus == 2);
     SIZED(slotwise_preemption_t, plan);
     CHECK_STATUS(slotwise_preemption_plan(engine, &jobs[0], &plan, NULL, 0, &count),
                  SLOTWISE_ONE_AT_A_TIME);

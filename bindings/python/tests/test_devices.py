@@ -78,6 +78,8 @@ def test_a_gang(two: Engine) -> None:
     assert error.value.index == 4 and two.worker_devices("n") == UNTOUCHED
     held = two.gang(gang[:4])
     assert [one.granted for one in held] == [Granted((n,), 500, 0) for n in (0, 0, 1, 1)]
+    why = two.explain(Request("f", 1, terms=asking(2)))
+    assert why.nearest is not None and why.nearest.missing == s.Resources(0, 0, 2)
     whole = Request("f", 1, terms=asking())
     (refused,) = two.dry_run([whole])
     assert isinstance(refused, s.Busy) and refused.index == 0
@@ -92,7 +94,6 @@ def test_a_gang(two: Engine) -> None:
 def test_ways_that_take_none(two: Engine) -> None:
     request = Request("x", 1, terms=asking())
     calls: Tuple[Callable[[], Any], ...] = (
-        lambda: two.explain(request),
         lambda: two.plan_preemption(request),
         lambda: two.preempt(request, s.Preemption(two.find("n"), 0)),
     )

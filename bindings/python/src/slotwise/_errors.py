@@ -143,7 +143,7 @@ class InvalidDevices(InvalidArgument):
 
 
 class OneAtATime(InvalidArgument):
-    """Devices are asked for where that cannot be had: in an explanation, in a preemption."""
+    """Devices are asked for in a preemption, where they cannot be had."""
 
 
 class DevicesStay(SlotwiseError):

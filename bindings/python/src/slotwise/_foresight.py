@@ -109,7 +109,8 @@ class Explained:
     mismatch: Optional[Mismatch]
     #: Of one whose state is the reason.
     state: Optional[State]
-    #: How much more would have to be free, or by how much it is too small.
+    #: How much more would have to be free, or by how much it is too small. Where devices are asked for,
+    #: its GPUs are how many more of them would have to have room for what is asked of each.
     missing: Resources
 
 
