@@ -2123,7 +2123,7 @@ typedef struct slotwise_demand_t {
      */
     uint32_t requests;
     /**
-     * What they need in all.
+     * What they need in all. A device counts as a GPU, also where only a part of it is asked for.
      */
     struct slotwise_resources_t need;
     /**

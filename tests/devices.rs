@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
+#[path = "devices/demand.rs"]
+mod demand;
 #[path = "devices/dry_runs.rs"]
 mod dry_runs;
 #[path = "devices/explanations.rs"]

@@ -255,6 +255,10 @@ func TestDevicesOfAGang(t *testing.T) {
 	why := must2(e.Explain(gang[2]))
 	equal(t, "why not", why.Status, slotwise.ErrBusy)
 	equal(t, "missing", why.Nearest.Missing, slotwise.Resources{GPUs: 1})
+	// All three were refused together; two are held by now.
+	demand := must2(e.UnmetDemand(node("", 2), 0))
+	equal(t, "demand", [2]uint32{demand[0].Requests, demand[0].Workers}, [2]uint32{1, 1})
+	equal(t, "of devices", demand[0].Need.GPUs, 2)
 
 	// What would be if one of them were gone, or another worker were there.
 	copies := func(s slotwise.Supposition) int {

@@ -223,7 +223,7 @@ type Demand struct {
 	Selector Selector
 	// Requests is how many there are: Joining, Packed and Unservable together.
 	Requests uint32
-	// Need of all of them.
+	// Need of all of them. A device counts as a GPU, also where only a part of it is asked for.
 	Need Resources
 	// Joining fit on workers that are ready, or pending, as they are now.
 	Joining uint32

@@ -19,6 +19,8 @@ pub(super) const LOOKS: u32 = 128;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Checked {
     pub(super) selector: Selector,
+    /// The one that it was asked with, whose twin `selector` is where it asks for devices.
+    pub(super) asked: Selector,
     pub(super) id_hash: u64,
     pub(super) query: Query,
 }
@@ -166,6 +168,7 @@ impl Engine {
                 .selector(constraints, || self.selector(constraints))
                 .map_err(ReserveError::Constraints)?,
         };
+        let asked = selector;
         let mut directory = local.directory();
         let view = directory.load().view(selector.0).ok_or(ReserveError::UnknownSelector)?;
         if let Some(devices) = &devices {
@@ -189,7 +192,7 @@ impl Engine {
         };
         let policy = request.policy.unwrap_or(self.config.policy);
         let query = Query { policy, need, hash, ahead: request.ahead, devices };
-        Ok(Checked { selector, id_hash, query })
+        Ok(Checked { selector, asked, id_hash, query })
     }
 
     /// The same, of a request that asks for amounts alone.

@@ -9,15 +9,16 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::devices::WithDevices;
 use super::local::Local;
 use super::plan::{Less, Plan};
 use super::reserve::Checked;
 use super::select::{Candidate, Planned, Query};
 use super::{Engine, ReserveError};
 use crate::ledger::{Noted, Want};
-use crate::placement::{Free, Policy, Resources, pack, share_of, weights};
+use crate::placement::{Devices, Free, Policy, Prefer, Resources, pack, share_of, weights};
 use crate::registry::{Selector, Supposed, WorkerError, WorkerSpec};
-use crate::slots::{Fence, Slot};
+use crate::slots::{Fence, Pool, Slot};
 
 /// What was refused lately of the requests with one selector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub struct Demand {
     pub selector: Selector,
     /// How many there are: `joining`, `packed` and `unservable` together.
     pub requests: u32,
-    /// What they need in all.
+    /// What they need in all. A device counts as a GPU, also where only a part of it is asked for.
     pub need: Resources,
     /// How many of them fit on workers that are ready, or pending, as they are now.
     pub joining: u32,
@@ -60,6 +61,31 @@ impl Planned for Joining<'_> {
     fn fits(&self, at: &Candidate, slot: &Slot, need: &Resources) -> bool {
         self.0.fits(at, slot, need)
     }
+
+    fn devices(&self, at: &Candidate, slot: &Slot, pool: &Pool) -> Option<Devices> {
+        self.0.devices(at, slot, pool)
+    }
+}
+
+/// What a worker of the shape has left.
+struct Bare {
+    room: Resources,
+    devices: Option<Devices>,
+}
+
+impl Bare {
+    /// With this request on it, if there is room.
+    fn with(&self, want: &Want) -> Option<Bare> {
+        let Some(need) = &want.devices else {
+            let room = want.need.fits_in(&self.room).then(|| self.room.beyond(&want.need))?;
+            return Some(Bare { room, devices: self.devices });
+        };
+        let amount = Resources { gpus: 0, ..want.need };
+        let room = amount.fits_in(&self.room).then(|| self.room.beyond(&amount))?;
+        let free = self.devices.as_ref()?;
+        let devices = Some(free.minus(&free.grant(need, Prefer::Fullest)?));
+        Some(Bare { room, devices })
+    }
 }
 
 impl Engine {
@@ -69,10 +95,7 @@ impl Engine {
     pub(super) fn note_unmet(&self, id: &[u8], checked: &Checked, error: &ReserveError) {
         let ReserveError::Refused(_) = error else { return };
         let Query { need, ahead, devices, .. } = checked.query;
-        if devices.is_some() {
-            return;
-        }
-        let want = Want { need, selector: checked.selector.0, ahead };
+        let want = Want { need, devices, selector: checked.asked.0, ahead };
         self.unmet.note(id, checked.id_hash, &want, self.now());
     }
 
@@ -83,8 +106,8 @@ impl Engine {
     /// started again.
     ///
     /// Requests that were refused as busy or never are noted, those of a refused all-or-nothing batch
-    /// all together; not those that name their worker or ask for devices, and no dry runs. The same id refused again is
-    /// the same request; anonymous ones are one each time. Of each the last refusal counts. At most
+    /// all together; not those that name their worker, and no dry runs. The same id refused again is the
+    /// same request; anonymous ones are one each time. Of each the last refusal counts. At most
     /// [`Config::max_unmet`](crate::Config::max_unmet) are kept: the oldest make room. One that is
     /// found held is forgotten, as if by [`Engine::forget_unmet`].
     ///
@@ -119,8 +142,9 @@ impl Engine {
             of.unservable += !may as u32;
             may
         });
-        let needs: Vec<Resources> = left.iter().map(|want| want.need).collect();
-        for first in pack(&needs, &shape.capacity).opened_by {
+        let sizes: Vec<u128> = left.iter().map(|want| share_of(&want.need, weights)).collect();
+        let empty = Bare { room: shape.capacity, devices: shape.devices };
+        for first in pack(&sizes, &empty, |k, there| there.with(&left[k])).opened_by {
             demand.get_mut(&left[first].selector).expect("counted before").workers += 1;
         }
         Ok(demand.into_values().collect())
@@ -173,31 +197,30 @@ impl Engine {
             let of =
                 demand.entry(want.selector).or_insert_with(|| Demand::of(Selector(want.selector)));
             of.requests += 1;
-            of.need.cpu += want.need.cpu;
-            of.need.memory += want.need.memory;
-            of.need.gpus += want.need.gpus;
             // All from one place: as densely as first fit packs.
-            let query = Query {
-                policy: Policy::Affinity,
-                need: want.need,
-                hash: 0,
-                ahead: true,
-                devices: None,
-            };
-            let checked = Checked { selector: Selector(want.selector), id_hash: 0, query };
-            let found = if refused.contains(&(want.selector, want.need)) {
+            let Want { need, devices, selector, .. } = want;
+            let query = Query { policy: Policy::Affinity, need, hash: 0, ahead: true, devices };
+            let charge = query.charge();
+            of.need.cpu += charge.cpu;
+            of.need.memory += charge.memory;
+            of.need.gpus += charge.gpus;
+            let asked = Selector(selector);
+            let checked = Checked { selector: self.looks_by(&want), asked, id_hash: 0, query };
+            let found = if refused.contains(&(selector, need, devices)) {
                 None
             } else {
-                let planned = Joining(Less { shared, plan: &plan });
+                let less = Joining(Less { shared, plan: &plan });
+                let planned = WithDevices { shared, need: devices, beside: &less };
                 self.seek(local, &checked, &planned, |walk, view| walk.run(view, Some))
             };
             match found {
                 Some(found) => {
-                    plan.add(found, &query.change(Fence::Epoch(found.stamp.epoch)), || None);
+                    let change = query.change(Fence::Epoch(found.stamp.epoch));
+                    plan.add(found, &change, || shared.devices(found.slot));
                     of.joining += 1;
                 }
                 None => {
-                    refused.insert((want.selector, want.need));
+                    refused.insert((selector, need, devices));
                     left.push(want);
                 }
             }
@@ -207,8 +230,16 @@ impl Engine {
 
     fn shape_serves(&self, local: &Local, shape: &Supposed, want: &Want) -> bool {
         let mut directory = local.directory();
-        let view = directory.load().view(want.selector);
+        let view = directory.load().view(self.looks_by(want).0);
         let matches = view.is_some_and(|view| view.rank(&shape.facts, want.need.gpus > 0).is_ok());
-        matches && want.need.fits_in(&shape.capacity)
+        matches && Bare { room: shape.capacity, devices: shape.devices }.with(want).is_some()
+    }
+
+    /// The selector by which a request looks for workers.
+    fn looks_by(&self, want: &Want) -> Selector {
+        let asked = Selector(want.selector);
+        // It has had a twin since it was refused.
+        let twin = want.devices.and_then(|_| self.registry.for_devices(asked).ok());
+        twin.unwrap_or(asked)
     }
 }

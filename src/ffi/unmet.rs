@@ -16,7 +16,7 @@ pub struct slotwise_demand_t {
     pub selector: u32,
     /// How many there are: `joining`, `packed` and `unservable` together.
     pub requests: u32,
-    /// What they need in all.
+    /// What they need in all. A device counts as a GPU, also where only a part of it is asked for.
     pub need: slotwise_resources_t,
     /// How many of them fit on workers that are ready, or pending, as they are now.
     pub joining: u32,

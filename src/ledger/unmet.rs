@@ -21,7 +21,7 @@
 use once_cell::race::OnceBox;
 
 use super::plate::{Header, Phase, Plate};
-use crate::placement::Resources;
+use crate::placement::{DeviceNeed, Resources};
 use crate::sync::{AtomicU64, Bug, Ordering, Stop, bug, fence, stop};
 
 /// Entries in a set.
@@ -31,7 +31,9 @@ const WAYS: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Want {
     pub(crate) need: Resources,
-    /// The selector's number.
+    /// It asks for devices; then `need` has their digest of GPUs.
+    pub(crate) devices: Option<DeviceNeed>,
+    /// The number of the selector that it was asked with.
     pub(crate) selector: u32,
     pub(crate) ahead: bool,
 }
@@ -56,6 +58,7 @@ pub(crate) struct Noted {
 struct Entry {
     plate: Plate,
     need: AtomicU64,
+    devices: AtomicU64,
     /// Selector and, in the lowest bit, whether it may be held ahead.
     whose: AtomicU64,
     when: AtomicU64,
@@ -76,6 +79,8 @@ impl Entry {
             fence(Ordering::Release);
         }
         self.need.store(want.need.to_bits(), Ordering::Relaxed);
+        let devices = want.devices.map_or(0, DeviceNeed::to_bits);
+        self.devices.store(devices, Ordering::Relaxed);
         self.whose.store((want.selector as u64) << 1 | want.ahead as u64, Ordering::Relaxed);
         self.when.store(when, Ordering::Relaxed);
         self.turn.store(turn, Ordering::Relaxed);
@@ -103,6 +108,7 @@ impl Entry {
             let whose = self.whose.load(Ordering::Relaxed);
             let want = Want {
                 need: Resources::from_bits(self.need.load(Ordering::Relaxed)),
+                devices: DeviceNeed::from_bits(self.devices.load(Ordering::Relaxed)),
                 selector: (whose >> 1) as u32,
                 ahead: whose & 1 != 0,
             };
@@ -212,7 +218,8 @@ impl Unmet {
 mod tests {
     use super::*;
 
-    const WANT: Want = Want { need: Resources::new(1, 1), selector: 0, ahead: false };
+    const WANT: Want =
+        Want { need: Resources::new(1, 1), devices: None, selector: 0, ahead: false };
 
     fn ids(unmet: &Unmet) -> Vec<Vec<u8>> {
         let mut noted: Vec<Noted> = unmet.noted().collect();
@@ -226,7 +233,8 @@ mod tests {
         for id in [b"a", b"b", b"c"] {
             unmet.note(id, 0, &WANT, 0);
         }
-        let more = Want { need: Resources::new(7, 7), selector: 9, ahead: true };
+        let devices = Some(DeviceNeed::part(7).memory(9));
+        let more = Want { need: Resources::new(7, 7), devices, selector: 9, ahead: true };
         unmet.note(b"a", 0, &more, 5);
         assert_eq!(ids(&unmet), [b"b", b"c", b"a"]);
         let renewed = unmet.noted().find(|noted| noted.id == b"a").unwrap();
@@ -258,8 +266,9 @@ mod tests {
         let unmet = Unmet::new(16);
         let note = |k: u64| {
             let id = k.to_le_bytes();
-            let want =
-                Want { need: Resources::new(k + 1, 1), selector: k as u32, ahead: k % 2 == 1 };
+            let need = Resources::new(k + 1, 1);
+            let devices = k.is_multiple_of(3).then_some(DeviceNeed::part(k as u32 + 1));
+            let want = Want { need, devices, selector: k as u32, ahead: k % 2 == 1 };
             unmet.note(&id, k, &want, k);
         };
         std::thread::scope(|scope| {
@@ -281,6 +290,8 @@ mod tests {
                     let k = u64::from_le_bytes(noted.id.as_slice().try_into().expect("8 bytes"));
                     assert_eq!((noted.want.selector as u64, noted.when), (k, k));
                     assert_eq!((noted.want.need.cpu, noted.want.ahead), (k + 1, k % 2 == 1));
+                    let milli = noted.want.devices.map(|need| need.milli as u64);
+                    assert_eq!(milli, k.is_multiple_of(3).then_some(k + 1));
                 }
             }
         });
@@ -296,7 +307,8 @@ mod loom_tests {
     use crate::sync::seeded::catches;
 
     fn want(k: u64) -> Want {
-        Want { need: Resources::new(k, k), selector: k as u32, ahead: false }
+        let devices = Some(DeviceNeed::part(k as u32));
+        Want { need: Resources::new(k, k), devices, selector: k as u32, ahead: false }
     }
 
     fn whole(noted: &Noted) {

@@ -79,6 +79,23 @@ impl DeviceNeed {
         Ok(*self)
     }
 
+    /// As one number, for a note: 5 bits of the count, 11 of thousandths, 2 of the island, 27 of memory.
+    /// Never 0, since there is a device.
+    pub(crate) fn to_bits(self) -> u64 {
+        let (count, milli) = (u64::from(self.count), u64::from(self.milli) << 5);
+        count | milli | (self.island as u64) << 16 | self.memory << 18
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Option<DeviceNeed> {
+        let (count, milli) = ((bits & 0x1f) as u32, (bits >> 5 & 0x7ff) as u32);
+        let island = match bits >> 16 & 3 {
+            0 => Island::Any,
+            1 => Island::Prefer,
+            _ => Island::Insist,
+        };
+        (bits != 0).then_some(DeviceNeed { count, milli, memory: bits >> 18, island })
+    }
+
     /// It needs devices on which nobody else is.
     const fn is_whole(&self) -> bool {
         self.milli == WHOLE as u32
@@ -496,6 +513,7 @@ mod tests {
                 let best = if spread { parts.max() } else { parts.by_ref().min() };
                 prop_assert_eq!(Some(milli(chosen)), best);
             }
+            prop_assert_eq!(DeviceNeed::from_bits(need.to_bits()), Some(need));
             // The digest never hides what fits, ...
             prop_assert!(need.digest() <= devices.digest());
             let memory = need.memory;

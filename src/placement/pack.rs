@@ -2,7 +2,7 @@
 
 use core::cmp::Reverse;
 
-use super::{Dimension, Resources, share_of, weights};
+use super::{Dimension, Resources};
 
 /// Which worker each request is packed on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,29 +14,29 @@ pub struct Packing {
 }
 
 /// First fit decreasing: the requests in order of size, largest first, each on the first worker with
-/// room. Size is the share of the shape, summed over dimensions; equals go in the order given.
+/// room; equals go in the order given. `put`: what is left of a worker's room once it has this request
+/// too, none where it does not fit.
 ///
 /// Never more workers than requests. O(requests x workers); in one dimension at most 11/9 of the best
 /// possible plus a constant (Johnson 1973).
-pub fn pack(needs: &[Resources], capacity: &Resources) -> Packing {
-    let mut order: Vec<usize> = (0..needs.len()).collect();
-    let weights = weights(capacity);
-    order.sort_by_key(|&k| Reverse(share_of(&needs[k], weights)));
-    let mut packing = Packing { on: vec![None; needs.len()], opened_by: Vec::new() };
-    let mut room: Vec<Resources> = Vec::new();
+pub fn pack<R>(sizes: &[u128], empty: &R, put: impl Fn(usize, &R) -> Option<R>) -> Packing {
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    order.sort_by_key(|&k| Reverse(sizes[k]));
+    let mut packing = Packing { on: vec![None; sizes.len()], opened_by: Vec::new() };
+    let mut rooms: Vec<R> = Vec::new();
     for k in order {
-        let need = &needs[k];
-        if !need.fits_in(capacity) {
-            continue;
-        }
-        let first = room.iter().position(|room| need.fits_in(room));
-        let on = first.unwrap_or_else(|| {
-            room.push(*capacity);
+        let there = |(on, room): (usize, &R)| Some((on, put(k, room)?));
+        let found = match rooms.iter().enumerate().find_map(there) {
+            Some(found) => Some(found),
+            None => put(k, empty).map(|left| (rooms.len(), left)),
+        };
+        let Some((on, left)) = found else { continue };
+        if on == rooms.len() {
             packing.opened_by.push(k);
-            room.len() - 1
-        });
-        // What is left of a room that the need fits in.
-        room[on] = room[on].beyond(need);
+            rooms.push(left);
+        } else {
+            rooms[on] = left;
+        }
         packing.on[k] = Some(on as u32);
     }
     packing
@@ -54,6 +54,7 @@ pub fn least_workers(needs: &[Resources], capacity: &Resources) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{share_of, weights};
     use super::*;
     use proptest::prelude::*;
 
@@ -98,7 +99,12 @@ mod tests {
         fn packing_is_first_fit_decreasing(
             needs in prop::collection::vec(amount(8), 0..40), capacity in amount(10)
         ) {
-            let packing = pack(&needs, &capacity);
+            let sizes: Vec<u128> =
+                needs.iter().map(|need| share_of(need, weights(&capacity))).collect();
+            let put = |k: usize, room: &Resources| {
+                needs[k].fits_in(room).then(|| room.beyond(&needs[k]))
+            };
+            let packing = pack(&sizes, &capacity, put);
             prop_assert_eq!(&packing.on, &naive(&needs, &capacity));
 
             let workers = packing.opened_by.len();
