@@ -1,4 +1,5 @@
 /* Half a GPU: a worker is registered with its devices, a job asks for a part of one and is told which it got.
+ * The engine learns what jobs ask for, and tells how much of what is free is useless to them.
  *
  *   cc gpu.c $(pkg-config --cflags --libs slotwise) -o gpu
  */
@@ -17,8 +18,11 @@ static void must(int32_t status) {
 }
 
 int main(void) {
+    slotwise_config_t config;
+    must(slotwise_config_default(&config));
+    config.policy = SLOTWISE_POLICY_ADAPTIVE;
     slotwise_engine_t engine;
-    must(slotwise_engine_new(NULL, &engine));
+    must(slotwise_engine_new(&config, &engine));
 
     /* Two GPUs of 80 GiB that are joined by NVLink, so on one island. */
     const slotwise_device_t devices[] = {
@@ -55,6 +59,11 @@ int main(void) {
     for (size_t k = 0; k < count; k++)
         printf("%s has %" PRIu32 "/1000 and %" PRIu64 " MiB free\n", devices[k].id.data,
                states[k].free_milli, states[k].free_memory);
+
+    slotwise_fragmentation_t figure;
+    must(slotwise_fragmentation(engine, &figure));
+    printf("%" PRIu64 "/1000 of %" PRIu64 "/1000 free are useless to such jobs\n",
+           figure.unusable_milli, figure.free_milli);
 
     must(slotwise_release(engine, placed.ticket, NULL));
     must(slotwise_engine_free(engine));
