@@ -165,6 +165,9 @@ func bytesOf(s string) (*C.char, C.size_t) {
 	return (*C.char)(unsafe.Pointer(unsafe.StringData(s))), C.size_t(len(s))
 }
 
+// mostPlanners is the most that [Config] MaxPlanners can be.
+const mostPlanners = 64
+
 func cEngineNew(op string, config Config) (uint64, error) {
 	var c C.slotwise_config_t
 	var e C.slotwise_error_t
@@ -186,6 +189,16 @@ func cEngineNew(op string, config Config) (uint64, error) {
 		c.max_unmet = 0
 	}
 	c.policy = C.uint32_t(config.Policy)
+	if config.MaxPlanners != 0 {
+		// Half as wide as the others: what does not fit must not become another number.
+		if config.MaxPlanners < 0 || config.MaxPlanners > mostPlanners {
+			return 0, wrong(op, "MaxPlanners", ErrConfig, config.MaxPlanners, mostPlanners)
+		}
+		c.max_planners = C.uint32_t(config.MaxPlanners)
+	}
+	if config.Seed != 0 {
+		c.seed = C.uint64_t(config.Seed)
+	}
 	if config.NoGPUSeparation {
 		c.flags |= C.SLOTWISE_NO_GPU_SEPARATION
 	}
@@ -211,6 +224,7 @@ func cEngineConfig(op string, engine uint64) (Config, error) {
 		int(c.max_workers), int(c.max_reservations), int(c.max_selectors), int(c.max_batches),
 		Policy(c.policy), c.flags&C.SLOTWISE_NO_GPU_SEPARATION != 0, c.flags&C.SLOTWISE_NO_REASONS != 0,
 		int(c.max_accounts), int(c.max_groups), int(c.max_unmet), c.max_unmet == 0,
+		int(c.max_planners), uint64(c.seed),
 	}, nil
 }
 

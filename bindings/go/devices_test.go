@@ -357,7 +357,7 @@ func TestDevicesUnderGoroutines(t *testing.T) {
 					need = slotwise.WholeDevices(1+random.Uint32N(3), slotwise.Island(random.Uint32N(3)))
 				}
 				request := forDevices("", need)
-				request.Policy = slotwise.Policy(random.Uint32N(6))
+				request.Policy = slotwise.Policy(random.Uint32N(uint32(slotwise.Adaptive) + 1))
 				placed, err := e.Reserve(request)
 				if err == nil {
 					add(placed, 1)

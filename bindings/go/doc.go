@@ -41,6 +41,12 @@
 // [Engine.DryRun], [Engine.DryRunWith] and [Engine.Replicas] answer what would be if, by the search that
 // the real batch uses. None of them changes anything.
 //
+// # What is learned
+//
+// The policies [FGD] and [Adaptive] learn which requests come, and put each where it destroys the least of
+// what the mix would still place. [Engine.Learned] tells the mix, [Engine.Fragmentation] how much of what is
+// free of GPUs is useless to it, and [Engine.Repack] which moves would change that.
+//
 // # Units
 //
 // CPU is in millicores, memory in MiB, GPUs are whole; parts of a device are in thousandths of it. Times

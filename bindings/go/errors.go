@@ -157,6 +157,9 @@ const (
 	// ErrDevicesStay: the worker's GPUs are devices: a reservation can hold no number of GPUs
 	// there, and its devices stay as they are.
 	ErrDevicesStay Status = 88
+	// ErrNothingLearned: no request has come yet to a policy that learns ([FGD], [Adaptive]), or other
+	// goroutines have its planners in hand this very moment. Ask again.
+	ErrNothingLearned Status = 89
 	// ErrPanic: a fault in slotwise itself. Nothing was oversold; please report it with what it
 	// wrote to the standard error stream.
 	ErrPanic Status = 99
@@ -227,6 +230,7 @@ var statusNames = map[Status]string{
 	ErrDuplicateDevice:   "duplicate_device",
 	ErrIslandTooHigh:     "island_too_high",
 	ErrDevicesStay:       "devices_stay",
+	ErrNothingLearned:    "nothing_learned",
 	ErrPanic:             "panic",
 }
 
@@ -344,10 +348,10 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Status }
 
 // Retryable tells whether the same call may succeed later, by what others do meanwhile: [ErrBusy],
-// [ErrInFlight], [ErrContended], [ErrQuotaExceeded] and [ErrWaiting].
+// [ErrInFlight], [ErrContended], [ErrQuotaExceeded], [ErrWaiting] and [ErrNothingLearned].
 func (s Status) Retryable() bool {
 	switch s {
-	case ErrBusy, ErrInFlight, ErrContended, ErrQuotaExceeded, ErrWaiting:
+	case ErrBusy, ErrInFlight, ErrContended, ErrQuotaExceeded, ErrWaiting, ErrNothingLearned:
 		return true
 	}
 	return false

@@ -361,6 +361,71 @@ func ExampleEngine_Granted() {
 	// GPU-77c0: 1000/1000 and 81920 of 81920 MiB free
 }
 
+// Learn which requests come, see how much of what is free is useless to them, and move what is in the way.
+func ExampleEngine_Repack() {
+	engine, err := slotwise.New(slotwise.Config{Policy: slotwise.Adaptive})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer engine.Close()
+	var workers []slotwise.Worker
+	for _, id := range []string{"node-a", "node-b"} {
+		worker, err := engine.AddWorker(slotwise.WorkerSpec{
+			ID: id, Total: slotwise.Resources{CPU: 32_000, Memory: 262_144}, Devices: []slotwise.Device{{ID: "GPU-0"}},
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		workers = append(workers, worker)
+	}
+	job := func(milli uint32) slotwise.Request {
+		return slotwise.Request{
+			Need:  slotwise.Resources{CPU: 2_000, Memory: 8_192},
+			Terms: &slotwise.Terms{Devices: slotwise.PartOfDevice(milli, 0)},
+		}
+	}
+
+	// What comes wants whole GPUs, and two notebooks are in the way. The host knows what it asked for.
+	for range 10 {
+		placed, err := engine.Reserve(job(1000))
+		if err != nil {
+			log.Fatal(err)
+		}
+		engine.Release(placed.Ticket)
+	}
+	asked := map[slotwise.Ticket]slotwise.Request{}
+	for _, worker := range workers {
+		notebook := job(400)
+		placed, err := engine.ReserveOn(worker, notebook)
+		if err != nil {
+			log.Fatal(err)
+		}
+		asked[placed.Ticket] = notebook
+	}
+	plan, err := engine.Repack(5)
+	if err != nil {
+		log.Fatal(err) // ErrNothingLearned: before the first request.
+	}
+	fmt.Println(plan.Before)
+	for _, move := range plan.Moves {
+		// ErrVersionConflict: somebody else was there, make another plan.
+		if _, err := engine.ReserveAt(move.To, move.ToVersion, asked[move.Ticket]); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("moved a notebook, which frees", move.FreesMilli)
+		engine.Release(move.Ticket) // Once it runs there.
+	}
+	now, err := engine.Fragmentation()
+	fmt.Println(now, err)
+	_, err = engine.Reserve(job(1000))
+	fmt.Println("a whole one:", err)
+	// Output:
+	// 1200 of 1200 free thousandths of GPUs are useless to the mix of 10 requests
+	// moved a notebook, which frees 1000
+	// 200 of 1200 free thousandths of GPUs are useless to the mix of 10 requests <nil>
+	// a whole one: <nil>
+}
+
 // A worker that is not heard of in time ends with what it holds.
 func ExampleEngine_Tick() {
 	engine, err := slotwise.New(slotwise.Config{})

@@ -337,7 +337,7 @@ func TestSelector(t *testing.T) {
 func TestConfig(t *testing.T) {
 	e, err := slotwise.New(slotwise.Config{
 		MaxWorkers: 10, MaxReservations: 20, MaxSelectors: 30, MaxBatches: 40, Policy: slotwise.Spread,
-		NoGPUSeparation: true, NoReasons: true, MaxAccounts: 50, MaxGroups: 60, MaxUnmet: 70,
+		NoGPUSeparation: true, NoReasons: true, MaxAccounts: 50, MaxGroups: 60, MaxUnmet: 70, MaxPlanners: 8, Seed: 9,
 	})
 	must(t, err)
 	defer e.Close()
@@ -346,13 +346,17 @@ func TestConfig(t *testing.T) {
 	equal(t, "config", config, slotwise.Config{
 		MaxWorkers: 10, MaxReservations: 20, MaxSelectors: 30,
 		MaxBatches: 40, Policy: slotwise.Spread, NoGPUSeparation: true, NoReasons: true,
-		MaxAccounts: 50, MaxGroups: 60, MaxUnmet: 70,
+		MaxAccounts: 50, MaxGroups: 60, MaxUnmet: 70, MaxPlanners: 8, Seed: 9,
 	})
+	defaults := must2(engine(t, 0).Config())
+	equal(t, "planners", defaults.MaxPlanners, 4)
+	equal(t, "seed", defaults.Seed, 1)
 	_, err = e.Reserve(slotwise.Request{Need: amount(1, 1)})
 	equal(t, "reasons", refused(t, err, slotwise.ErrNever).Reasons, slotwise.Reasons{})
 	for _, bad := range []slotwise.Config{
 		{MaxWorkers: -1}, {MaxWorkers: math.MaxInt}, {MaxReservations: -5}, {MaxReservations: 1 << 40},
 		{MaxSelectors: math.MinInt}, {MaxBatches: 1 << 30}, {MaxAccounts: -1}, {MaxGroups: 1 << 30}, {MaxUnmet: -1},
+		{MaxPlanners: -1}, {MaxPlanners: 65}, {MaxPlanners: 1 << 32},
 	} {
 		_, err := slotwise.New(bad)
 		failed := refused(t, err, slotwise.ErrConfig)
@@ -417,6 +421,7 @@ func TestClosedNilAndZero(t *testing.T) {
 				third(e.Explain(request)), third(e.UnmetDemand(slotwise.WorkerSpec{Total: amount(1, 1)}, 0)),
 				third(e.ForgetUnmet("a")), third(e.DryRunWith(batch, slotwise.Supposition{}, result)),
 				third(e.Replicas(request, 1, slotwise.Supposition{})),
+				third(e.Learned()), third(e.Fragmentation()), third(e.Repack(1)),
 				third(e.PlanPreemption(request)), third(e.Preempt(request, slotwise.Preemption{})),
 				third(e.Granted(1)), third(e.WorkerDevices(1)),
 				third(e.Reserve(slotwise.Request{Need: amount(1, 1), Terms: new(slotwise.Terms)})),
@@ -1267,13 +1272,14 @@ func TestConstants(t *testing.T) {
 		"MISMATCH_GPU_TYPE": int(slotwise.MismatchGPUType), "MISMATCH_PREEMPTABLE": int(slotwise.MismatchPreemptable),
 		"MISMATCH_DEVICES": int(slotwise.MismatchDevices), "ISLAND_ANY": int(slotwise.IslandAny),
 		"ISLAND_PREFER": int(slotwise.IslandPrefer), "ISLAND_INSIST": int(slotwise.IslandInsist),
-		"MAX_DEVICES": slotwise.MaxDevices, "MAX_ISLAND": slotwise.MaxIsland,
+		"MAX_DEVICES": slotwise.MaxDevices, "MAX_ISLAND": slotwise.MaxIsland, "MAX_KINDS": slotwise.MaxKinds,
 		"MAX_LIMITS": slotwise.MaxLimits, "SET_GENERATION": int(slotwise.SetGeneration),
 		"MAX_NAME_LENGTH": slotwise.MaxNameLength, "MAX_LIST_LENGTH": slotwise.MaxListLength,
 		"NO_DIMENSION": int(slotwise.NoDimension), "CPU": int(slotwise.CPU), "MEMORY": int(slotwise.Memory),
 		"GPUS": int(slotwise.GPUs), "POLICY_DEFAULT": int(slotwise.PolicyDefault), "POLICY_AFFINITY": int(slotwise.Affinity),
 		"POLICY_FIRST_FIT": int(slotwise.FirstFit), "POLICY_TIGHTEST_FIT": int(slotwise.TightestFit),
 		"POLICY_SPREAD": int(slotwise.Spread), "POLICY_POWER_OF_TWO": int(slotwise.PowerOfTwo),
+		"POLICY_DOT_PRODUCT": int(slotwise.DotProduct), "POLICY_FGD": int(slotwise.FGD), "POLICY_ADAPTIVE": int(slotwise.Adaptive),
 		"STATE_PENDING": int(slotwise.Pending), "STATE_READY": int(slotwise.Ready),
 		"STATE_CORDONED": int(slotwise.Cordoned), "STATE_DRAINING": int(slotwise.Draining),
 		"INDEPENDENT": int(slotwise.Independent), "ALL_OR_NOTHING": int(slotwise.AllOrNothing),
@@ -1331,6 +1337,23 @@ func TestTexts(t *testing.T) {
 		"insist":       slotwise.IslandInsist,
 		"island 7":     slotwise.Island(7),
 		"2 devices, 1000/1000 and 0 MiB of each, one island if possible": slotwise.WholeDevices(2, slotwise.IslandPrefer),
+
+		"dot_product":           slotwise.DotProduct,
+		"fgd":                   slotwise.FGD,
+		"adaptive":              slotwise.Adaptive,
+		"policy 9":              slotwise.Policy(9),
+		"3 times 500m cpu":      slotwise.Kind{CPU: 500, Count: 3},
+		"5 requests of 1 kinds": slotwise.Learned{Arrived: 5, Kinds: make([]slotwise.Kind, 1)},
+		"ticket 0x2 from worker 0, registration 1 at version 3 to no worker at version 4, devices 1: frees 900/1000": slotwise.Move{
+			Ticket: 2, From: 1 << 32, FromVersion: 3, ToVersion: 4, Devices: 2, FreesMilli: 900,
+		},
+		"600 of 5400 free thousandths of GPUs are useless to the mix of 11 requests": slotwise.Fragmentation{
+			FreeMilli: 5400, UnusableMilli: 600, Arrived: 11,
+		},
+		"1 moves: 600 of 5400 free thousandths of GPUs are useless before, 50 after": slotwise.Repack{
+			Moves: make([]slotwise.Move, 1), Before: slotwise.Fragmentation{FreeMilli: 5400, UnusableMilli: 600},
+			After: slotwise.Fragmentation{FreeMilli: 5400, UnusableMilli: 50},
+		},
 	} {
 		equal(t, "text", value.String(), text)
 	}

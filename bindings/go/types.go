@@ -24,6 +24,8 @@ const (
 	MaxDevices = 16
 	// MaxIsland is the highest island of a device.
 	MaxIsland = 254
+	// MaxKinds is the most kinds of requests that a policy which learns tells apart.
+	MaxKinds = 512
 )
 
 // Resources are amounts in every dimension. They are signed, since a worker whose total was lowered
@@ -81,9 +83,19 @@ const (
 	Spread Policy = 4
 	// PowerOfTwo takes two workers by two hashes; the emptier one wins.
 	PowerOfTwo Policy = 5
+	// DotProduct takes the one whose free amounts, weighed with what the request asks of each, are least.
+	DotProduct Policy = 6
+	// FGD takes the one where the least free GPU becomes useless to the requests that are typical so far
+	// (fragmentation gradient descent). It learns which they are.
+	FGD Policy = 7
+	// Adaptive takes the one where the least is destroyed of what the mix of requests so far would still
+	// place. It learns the mix, which [Engine.Learned] tells of.
+	Adaptive Policy = 8
 )
 
-var policyNames = [...]string{"default", "affinity", "first_fit", "tightest_fit", "spread", "power_of_two"}
+var policyNames = [...]string{
+	"default", "affinity", "first_fit", "tightest_fit", "spread", "power_of_two", "dot_product", "fgd", "adaptive",
+}
 
 func (p Policy) String() string { return nameOf(policyNames[:], int(p), "policy") }
 
@@ -245,6 +257,14 @@ type Config struct {
 	MaxUnmet int
 	// NoUnmet: keep none, whatever MaxUnmet says.
 	NoUnmet bool
+	// MaxPlanners: how many goroutines may place at once by a policy that learns, [FGD] or [Adaptive]: 1 to
+	// 64. Each such planner knows the requests that came to it, and has up to 20 bytes for each worker and
+	// each of up to MaxKinds kinds of requests; none costs anything before it is used. Whoever finds all of
+	// them in others' hands places by tightest fit. Default 4.
+	MaxPlanners int
+	// Seed is where the random numbers of [Adaptive] start: the same requests, releases and seed give the
+	// same placements, as long as one goroutine places. Default 1; 0 is the default, too.
+	Seed uint64
 }
 
 // A WorkerSpec is a worker as the host registers it. All zero but ID and Total: a ready, open
