@@ -23,8 +23,8 @@ TURNS = int(os.environ.get("SLOTWISE_TEST_TURNS", "300")) * 20
 
 METHODS = [
     "account", "add_worker", "add_workers", "apply", "batch", "confirm", "cordon", "counts", "deadline",
-    "drain", "dry_run", "explain", "find", "forget_unmet", "gang", "granted", "hand_off", "heartbeat", "plan_preemption", "preempt", "prepare",
-    "ready", "ready_generation", "release", "release_many", "remove_worker", "replicas", "reservation", "reserve",
+    "drain", "dry_run", "explain", "find", "forget_unmet", "fragmentation", "gang", "granted", "hand_off", "heartbeat", "learned", "plan_preemption", "preempt", "prepare",
+    "ready", "ready_generation", "release", "release_many", "remove_worker", "repack", "replicas", "reservation", "reserve",
     "reserve_batch", "reserve_many", "reserve_on", "resize", "selector", "set_quota", "snapshot",
     "spread_count", "spread_group", "stats", "take_ended", "take_lost", "tick", "uncordon", "unmet_demand", "unready",
     "update_worker", "usage", "worker", "worker_devices", "worker_id", "workers",

@@ -20,6 +20,7 @@ def test_engines_are_made_from_a_configuration() -> None:
         config = engine.config
         assert config.max_workers == 1 << 20 and config.policy == s.Policy.AFFINITY
         assert config.gpu_separation and config.count_reasons
+        assert config.max_planners == 4 and config.seed == 1
     with Engine(
         max_workers=1,
         max_reservations=2000,
@@ -28,11 +29,13 @@ def test_engines_are_made_from_a_configuration() -> None:
         max_accounts=3,
         max_groups=4,
         max_unmet=16,
+        max_planners=2,
+        seed=7,
         policy=s.Policy.SPREAD,
         gpu_separation=False,
         count_reasons=False,
     ) as engine:
-        assert engine.config == s.Config(1, 2000, 2, 5, s.Policy.SPREAD, False, False, 3, 4, 16)
+        assert engine.config == s.Config(1, 2000, 2, 5, s.Policy.SPREAD, False, False, 3, 4, 16, 2, 7)
         engine.add_worker("a", 1, 1)
         with pytest.raises(s.LimitReached) as full:
             engine.add_worker("b", 1, 1)
@@ -51,6 +54,8 @@ def test_what_the_readme_shows_works(capsys: pytest.CaptureFixture[str]) -> None
     assert "job-1 runs on node-a" in printed and "job-2 was not confirmed in time\ntoo late" in printed
     assert "half of ['GPU-5e1a']\nGPU-5e1a has 500 thousandths and 40960 MiB free" in printed
     assert "training has (0, 1)" in printed
+    assert "1200 of 1200 free thousandths are useless\nmoved, which frees 1000\n" in printed
+    assert "200 of 1200 are now\n" in printed
 
 
 def test_close_is_idempotent_and_ends_all_use(one: Engine) -> None:

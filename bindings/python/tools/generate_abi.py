@@ -10,6 +10,7 @@ it does not understand is an error, never left out in silence.
 from __future__ import annotations
 
 import argparse
+import keyword
 import re
 import sys
 from pathlib import Path
@@ -149,7 +150,9 @@ class Header:
         for name, fields in self.structures.items():
             out.append(f"\n\nclass {name[len('slotwise_') :]}(Structure):\n")
             for field, kind in fields:
-                out.append(f"    {field}: {self._python_type(kind)}\n")
+                # A name that Python keeps for itself can only be read with getattr.
+                if not keyword.iskeyword(field):
+                    out.append(f"    {field}: {self._python_type(kind)}\n")
             out.append("    _fields_ = [\n")
             out.extend(f'        ("{field}", {kind}),\n' for field, kind in fields)
             out.append("    ]\n")

@@ -37,6 +37,7 @@ from ._errors import (
     LimitReached,
     Never,
     NotHeld,
+    NothingLearned,
     NotPending,
     OldGeneration,
     OneAtATime,
@@ -69,6 +70,7 @@ from ._foresight import (
     NearMiss,
     Reason,
 )
+from ._learning import Fragmentation, Kind, Learned, Move, Repack
 from ._library import version as library_version
 from ._preemption import Preemption, Victim
 from ._prepared import PreparedRequest
@@ -139,6 +141,7 @@ __all__ = [
     "ExpiredWorker",
     "Explained",
     "Explanation",
+    "Fragmentation",
     "Granted",
     "Group",
     "HandedOff",
@@ -149,15 +152,19 @@ __all__ = [
     "InvalidDevices",
     "InvalidType",
     "Island",
+    "Kind",
+    "Learned",
     "Limit",
     "LimitReached",
     "Lost",
     "Mismatch",
     "Mismatches",
+    "Move",
     "NearMiss",
     "Never",
     "NotHeld",
     "NotPending",
+    "NothingLearned",
     "OldGeneration",
     "OneAtATime",
     "OtherBatch",
@@ -178,6 +185,7 @@ __all__ = [
     "Refused",
     "ReleaseResult",
     "Released",
+    "Repack",
     "Request",
     "Reservation",
     "ReserveBatch",

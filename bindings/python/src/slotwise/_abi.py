@@ -32,6 +32,7 @@ MAX_NAME_LENGTH = 255
 MAX_LIMITS = 4
 MAX_DEVICES = 16
 MAX_ISLAND = 254
+MAX_KINDS = 512
 MAX_LIST_LENGTH = 64
 OK = 0
 BUSY = 1
@@ -95,6 +96,7 @@ ONE_AT_A_TIME = 85
 DUPLICATE_DEVICE = 86
 ISLAND_TOO_HIGH = 87
 DEVICES_STAY = 88
+NOTHING_LEARNED = 89
 PANIC = 99
 NO_DIMENSION = 0
 CPU = 1
@@ -109,6 +111,9 @@ POLICY_FIRST_FIT = 2
 POLICY_TIGHTEST_FIT = 3
 POLICY_SPREAD = 4
 POLICY_POWER_OF_TWO = 5
+POLICY_DOT_PRODUCT = 6
+POLICY_FGD = 7
+POLICY_ADAPTIVE = 8
 NO_GPU_SEPARATION = 1
 NO_REASONS = 2
 SELECTOR_ANY = 0
@@ -235,10 +240,11 @@ class config_t(Structure):
     max_selectors: int
     max_batches: int
     policy: int
-    reserved: int
+    max_planners: int
     max_accounts: int
     max_groups: int
     max_unmet: int
+    seed: int
     _fields_ = [
         ("size", c_uint32),
         ("flags", c_uint32),
@@ -247,10 +253,11 @@ class config_t(Structure):
         ("max_selectors", c_uint64),
         ("max_batches", c_uint64),
         ("policy", c_uint32),
-        ("reserved", c_uint32),
+        ("max_planners", c_uint32),
         ("max_accounts", c_uint64),
         ("max_groups", c_uint64),
         ("max_unmet", c_uint64),
+        ("seed", c_uint64),
     ]
 
 
@@ -829,6 +836,52 @@ class demand_t(Structure):
     ]
 
 
+class kind_t(Structure):
+    cpu: int
+    count: int
+    devices: int
+    milli: int
+    gpu_types: int
+    reserved: int
+    _fields_ = [
+        ("cpu", c_uint64),
+        ("count", c_uint64),
+        ("devices", c_uint32),
+        ("milli", c_uint32),
+        ("gpu_types", c_uint32),
+        ("reserved", c_uint32),
+    ]
+
+
+class fragmentation_t(Structure):
+    free_milli: int
+    unusable_milli: int
+    arrived: int
+    _fields_ = [
+        ("free_milli", c_uint64),
+        ("unusable_milli", c_uint64),
+        ("arrived", c_uint64),
+    ]
+
+
+class move_t(Structure):
+    ticket: int
+    to: int
+    from_version: int
+    to_version: int
+    devices: int
+    frees_milli: int
+    _fields_ = [
+        ("ticket", c_uint64),
+        ("from", c_uint64),
+        ("to", c_uint64),
+        ("from_version", c_uint64),
+        ("to_version", c_uint64),
+        ("devices", c_uint64),
+        ("frees_milli", c_uint64),
+    ]
+
+
 class step_t(Structure):
     kind: int
     reserved: int
@@ -1046,6 +1099,9 @@ STRUCTURES: Tuple[Any, ...] = (
     explanation_t,
     explained_t,
     demand_t,
+    kind_t,
+    fragmentation_t,
+    move_t,
     step_t,
     step_done_t,
     group_t,
@@ -1217,6 +1273,19 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
         ),
     ),
     "slotwise_forget_unmet": (c_int32, (c_uint64, c_char_p, c_size_t, c_void_p)),
+    "slotwise_learned": (c_int32, (c_uint64, POINTER(kind_t), c_size_t, c_void_p, c_void_p)),
+    "slotwise_fragmentation": (c_int32, (c_uint64, POINTER(fragmentation_t))),
+    "slotwise_repack": (
+        c_int32,
+        (
+            c_uint64,
+            POINTER(move_t),
+            c_size_t,
+            c_void_p,
+            POINTER(fragmentation_t),
+            POINTER(fragmentation_t),
+        ),
+    ),
     "slotwise_groups_apply": (c_int32, (c_uint64, POINTER(group_t), c_size_t, c_size_t)),
     "slotwise_tick": (c_int32, (c_uint64, c_uint64, POINTER(expired_t), c_size_t, c_void_p)),
     "slotwise_ended_take": (c_int32, (c_uint64, POINTER(expired_t), c_size_t, c_void_p)),

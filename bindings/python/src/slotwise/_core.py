@@ -8,7 +8,7 @@ from ctypes import byref, c_uint64, sizeof
 from typing import Any, Dict, Optional, TypeVar
 
 from . import _abi
-from ._arguments import flag, integer, resources
+from ._arguments import MAX_U32, flag, integer, resources
 from ._errors import SlotwiseError, check
 from ._library import free as _free
 from ._library import held as _held
@@ -45,6 +45,8 @@ class Core:
         max_accounts: Optional[int] = None,
         max_groups: Optional[int] = None,
         max_unmet: Optional[int] = None,
+        max_planners: Optional[int] = None,
+        seed: Optional[int] = None,
         policy: Policy = Policy.DEFAULT,
         gpu_separation: bool = True,
         count_reasons: bool = True,
@@ -59,9 +61,12 @@ class Core:
             ("max_accounts", max_accounts),
             ("max_groups", max_groups),
             ("max_unmet", max_unmet),
+            ("seed", seed),
         ):
             if value is not None:
                 setattr(config, name, integer(name, value))
+        if max_planners is not None:
+            config.max_planners = integer("max_planners", max_planners, 0, MAX_U32)
         config.policy = policy_number(policy)
         config.flags = (_abi.NO_GPU_SEPARATION | _abi.NO_REASONS) ^ (
             flag("gpu_separation", gpu_separation, _abi.NO_GPU_SEPARATION)
@@ -125,6 +130,8 @@ class Core:
             c.max_accounts,
             c.max_groups,
             c.max_unmet,
+            c.max_planners,
+            c.seed,
         )
 
     # ---- reports

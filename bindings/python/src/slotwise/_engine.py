@@ -23,6 +23,7 @@ from ._devices import Granted
 from ._errors import check, last
 from ._foresight import Foresight
 from ._groups import Groups
+from ._learning import Learning
 from ._library import fast
 from ._library import free as _free
 from ._library import held as _held
@@ -46,7 +47,7 @@ _release = fast(_held, "slotwise_release")
 _placement_t = _abi.placement_t
 
 
-class Engine(Foresight, Clock, Groups):
+class Engine(Foresight, Clock, Groups, Learning):
     """
     A scheduling engine of this process, shared by its threads.
 

@@ -150,6 +150,13 @@ class DevicesStay(SlotwiseError):
     """The worker's GPUs are devices, and what a reservation holds of them stays as it is."""
 
 
+class NothingLearned(SlotwiseError):
+    """
+    No request has come yet to a policy that learns, or other threads have its planners in hand this very
+    moment: ask again.
+    """
+
+
 class DuplicateId(SlotwiseError):
     """The id stands twice in one batch; the first stands."""
 
@@ -325,6 +332,7 @@ _BY_STATUS: Dict[int, Type[SlotwiseError]] = {
     Status.DUPLICATE_DEVICE: InvalidDevices,
     Status.ISLAND_TOO_HIGH: InvalidDevices,
     Status.DEVICES_STAY: DevicesStay,
+    Status.NOTHING_LEARNED: NothingLearned,
     Status.PANIC: InternalError,
 }
 

@@ -77,6 +77,7 @@ class Status(enum.IntEnum):
     DUPLICATE_DEVICE = _abi.DUPLICATE_DEVICE
     ISLAND_TOO_HIGH = _abi.ISLAND_TOO_HIGH
     DEVICES_STAY = _abi.DEVICES_STAY
+    NOTHING_LEARNED = _abi.NOTHING_LEARNED
     PANIC = _abi.PANIC
 
     @property
@@ -103,6 +104,14 @@ class Policy(enum.IntEnum):
     SPREAD = _abi.POLICY_SPREAD
     #: Two workers by two hashes; the emptier one.
     POWER_OF_TWO = _abi.POLICY_POWER_OF_TWO
+    #: The one whose free amounts, weighed with what the request asks of each, are least.
+    DOT_PRODUCT = _abi.POLICY_DOT_PRODUCT
+    #: The one where the least free GPU becomes useless to the requests that are typical so far
+    #: (fragmentation gradient descent). It learns which they are.
+    FGD = _abi.POLICY_FGD
+    #: The one where the least is destroyed of what the mix of requests so far would still place. It
+    #: learns the mix, which :meth:`Engine.learned` tells of.
+    ADAPTIVE = _abi.POLICY_ADAPTIVE
 
 
 class State(enum.IntEnum):
@@ -183,6 +192,14 @@ class Config:
     max_groups: int
     #: How many refused requests are kept for :meth:`Engine.unmet_demand`.
     max_unmet: int
+    #: How many threads may place at once by a policy that learns (``FGD``, ``ADAPTIVE``): 1 to 64. Each
+    #: such planner knows the requests that came to it, and has up to 20 bytes for each worker and each
+    #: of up to 512 kinds of requests; none costs anything before it is used. A thread that finds all of
+    #: them in others' hands places by tightest fit.
+    max_planners: int
+    #: Where the random numbers of the ``ADAPTIVE`` policy start: the same requests, releases and seed
+    #: give the same placements, as long as one thread places.
+    seed: int
 
 
 @dataclass(**_SLOTS)
