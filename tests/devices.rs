@@ -66,6 +66,17 @@ fn random() -> impl FnMut(u64) -> u64 {
 /// What requests ask for: devices, or a number of GPUs, or none; their policy and their hash.
 type Drawn = (Option<DeviceNeed>, u64, Policy, u64);
 
+/// The policies whose answer follows from what is free alone. One that learns does so from the very request, and
+/// from what has been placed, so that it may send it elsewhere than was foreseen.
+const UNLEARNED: [Policy; 6] = [
+    Policy::Affinity,
+    Policy::FirstFit,
+    Policy::TightestFit,
+    Policy::Spread,
+    Policy::PowerOfTwo,
+    Policy::DotProduct,
+];
+
 /// One to six of them.
 fn draw(random: &mut impl FnMut(u64) -> u64, policies: &[Policy]) -> Vec<Drawn> {
     let count = 1 + random(6);

@@ -362,7 +362,7 @@ impl Planner {
         shared: &Shared,
         (query, shape): (&Query, &Shape),
         eligible: &Eligible<'_>,
-        fits: impl Fn(&Candidate) -> bool,
+        fits: &dyn Fn(&Candidate) -> bool,
     ) -> Option<Candidate> {
         for _ in 0..PROPOSALS {
             let gpus = query.need.gpus > 0;

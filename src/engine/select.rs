@@ -301,7 +301,7 @@ impl<'a, P: Planned> Walk<'a, P> {
                 slot.is_some_and(|slot| planned.fits(at, slot, &query.need))
                     && !barred.contains(&at.slot)
             };
-            let found = planner.propose(shared, (query, &shape), &eligible, fits)?;
+            let found = planner.propose(shared, (query, &shape), &eligible, &fits)?;
             *probes += 1;
             let result = offer(found);
             planner.look(shared, found.slot);

@@ -80,7 +80,7 @@ fn a_dry_run_is_the_batch() {
         let engine = engine([node("a", 1), counted("b"), node("c", 4), node("d", 2)]);
         let mut held: Vec<Ticket> = Vec::new();
         for _ in 0..random(8) {
-            let drawn = draw(&mut random, &Policy::ALL);
+            let drawn = draw(&mut random, &UNLEARNED);
             let terms = terms_of(&drawn);
             let requests = requests_of(&drawn, &terms);
             let made = requests.iter().filter_map(|request| engine.reserve(request).ok());
@@ -93,7 +93,7 @@ fn a_dry_run_is_the_batch() {
         let gone = branch && random(2) == 0;
         let without: Vec<WorkerRef> =
             gone.then(|| engine.find_worker(b"c")).flatten().into_iter().collect();
-        let drawn = draw(&mut random, if branch { &by_score } else { &Policy::ALL });
+        let drawn = draw(&mut random, if branch { &by_score } else { &UNLEARNED });
         let terms = terms_of(&drawn);
         let requests = requests_of(&drawn, &terms);
         let mode = MODES[random(2) as usize];

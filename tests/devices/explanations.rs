@@ -89,13 +89,13 @@ fn an_explanation_is_what_reserving_says() {
     for _ in 0..60 {
         let engine = engine([node("a", 1), counted("b"), node("c", 4), node("d", 2), node("e", 8)]);
         for _ in 0..random(12) {
-            let drawn = draw(&mut random, &Policy::ALL);
+            let drawn = draw(&mut random, &UNLEARNED);
             let terms = terms_of(&drawn);
             for request in requests_of(&drawn, &terms) {
                 let _ = engine.reserve(&request);
             }
         }
-        let drawn = draw(&mut random, &Policy::ALL);
+        let drawn = draw(&mut random, &UNLEARNED);
         let terms = terms_of(&drawn);
         for (request, (need, ..)) in requests_of(&drawn, &terms).iter().zip(&drawn) {
             let why = engine.explain(request, true).unwrap();

@@ -82,7 +82,7 @@ fn a_gang_is_placed_as_its_members_one_by_one() {
         let (one, other) = (engine(all()), engine(all()));
         let mut held = Vec::new();
         for _ in 0..12 {
-            let drawn = draw(&mut random, &Policy::ALL);
+            let drawn = draw(&mut random, &UNLEARNED);
             let terms = terms_of(&drawn);
             let requests = requests_of(&drawn, &terms);
             let together = gang(&one, &requests);
