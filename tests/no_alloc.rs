@@ -10,7 +10,8 @@ use std::cell::Cell;
 
 use common::*;
 use slotwise::{
-    BatchMode, Constraints, Engine, Limit, Policy, Quota, Request, Scope, Terms, Ticket,
+    BatchMode, Constraints, DeviceNeed, DeviceSpec, Engine, Limit, Policy, Quota, Request, Scope,
+    Terms, Ticket,
 };
 
 thread_local! {
@@ -211,12 +212,13 @@ fn reserve_on_a_named_worker() {
 }
 
 /// Batches of 16 into vectors that are used again, some with ids and some without.
-fn batches(e: &Engine, mode: BatchMode) {
+fn batches(e: &Engine, mode: BatchMode, terms: Option<&Terms<'_>>) {
     let ids: Vec<[u8; 36]> = (0..16).map(id).collect();
     let requests: Vec<Request<'_>> = ids
         .iter()
         .enumerate()
         .map(|(k, id)| Request::new(if k % 2 == 0 { id } else { b"" }, r(100, 100)))
+        .map(|request| Request { terms, ..request })
         .collect();
     let (mut placed, mut released) = (vec![], vec![]);
     let mut tickets: Vec<Ticket> = Vec::with_capacity(16);
@@ -231,12 +233,22 @@ fn batches(e: &Engine, mode: BatchMode) {
 
 #[test]
 fn independent_batches() {
-    batches(&cluster(), BatchMode::Independent);
+    batches(&cluster(), BatchMode::Independent, None);
 }
 
 #[test]
 fn all_or_nothing_batches() {
-    batches(&cluster(), BatchMode::AllOrNothing);
+    batches(&cluster(), BatchMode::AllOrNothing, None);
+}
+
+#[test]
+fn batches_for_devices() {
+    let devices = || (0..8).map(|k| DeviceSpec::new(format!("{k}")));
+    let e = engine((0..4).map(|k| w(&format!("w{k}"), 16_000, 65_536).devices(devices())));
+    let terms = Terms::new().devices(DeviceNeed::part(300));
+    for mode in [BatchMode::Independent, BatchMode::AllOrNothing] {
+        batches(&e, mode, Some(&terms));
+    }
 }
 
 /// Through the C functions.

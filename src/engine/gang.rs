@@ -140,7 +140,10 @@ impl Engine {
             match self.count_at(terms.limits, worker) {
                 Ok(one) => {
                     self.ledger.set_counted(item.draft, one.as_slice());
-                    counted.push(one);
+                    // Without limits there is nothing to give back, and no room for it is needed.
+                    if !terms.limits.is_empty() {
+                        counted.push(one);
+                    }
                 }
                 Err(Uncounted::AtLimit | Uncounted::InFlight) => return Ok(false),
                 Err(Uncounted::Full) => {
@@ -291,13 +294,14 @@ impl Engine {
         let shared = &self.registry.shared;
         let Some(slot) = shared.table.get(index) else { return false };
         let mut retries = 0;
-        let changed = match shared.pool(index).filter(|_| plan.takes_devices(share)) {
-            None => slot.change(&change, &mut retries).ok(),
-            Some(pool) => {
-                let grant = |free: &Devices| Some((plan.grant(share, free)?, ()));
-                let changed = slot.change_devices(pool, &change, grant, &mut retries);
-                changed.ok().map(|(changed, ())| changed)
-            }
+        let changed = if plan.takes_devices(share) {
+            let grant = |free: &Devices| Some((plan.grant(share, free)?, ()));
+            let changed = shared
+                .pool(index)
+                .and_then(|pool| slot.change_devices(pool, &change, grant, &mut retries).ok());
+            changed.map(|(changed, ())| changed)
+        } else {
+            slot.change(&change, &mut retries).ok()
         };
         local.counters.cas_retries.add(retries);
         let first = changed.map(|changed| changed.version() - (share.count - 1));

@@ -80,7 +80,8 @@ impl Engine {
     /// nothing; [`Engine::preempt`] does what the plan says.
     ///
     /// A request that no set of victims would make room for is refused as by
-    /// [`Engine::reserve`]. Its quota is not asked for here. Takes no lock; allocates; looks at every
+    /// [`Engine::reserve`]; one that asks for devices is an error
+    /// ([`DeviceError::OneAtATime`](crate::DeviceError::OneAtATime)). Its quota is not asked for here. Takes no lock; allocates; looks at every
     /// matching worker and at all reservations there ever were at once. The set is the smallest unless
     /// hundreds would have to leave (see the placement module).
     pub fn plan_preemption(&self, request: &Request<'_>) -> Result<Preemption, ReserveError> {

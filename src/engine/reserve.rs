@@ -195,7 +195,7 @@ impl Engine {
         Ok(Checked { selector, asked, id_hash, query })
     }
 
-    /// The same, of a request that asks for amounts alone.
+    /// The same, for a preemption, which is of amounts alone.
     pub(super) fn check_amounts(
         &self,
         local: &Local,

@@ -152,8 +152,7 @@ class Demand:
     selector: int
     #: How many there are: joining, packed and unservable together.
     requests: int
-    #: What they need in all.
-    #: A device counts as a GPU, also where only a part of it is asked for.
+    #: What they need in all. A device counts as a GPU, also where only a part of it is asked for.
     need: Resources
     #: How many of them fit on workers that are ready, or pending, as they are now.
     joining: int
