@@ -130,7 +130,10 @@ impl Engine {
         let mut wants: Vec<Want> = self.unmet_since(since).into_values().collect();
         wants.sort_by_key(|want| {
             let Resources { cpu, memory, gpus } = want.need;
-            (Reverse((share_of(&want.need, weights), gpus, memory, cpu)), want.selector)
+            let devices = want.devices.map(|d| (d.count, d.milli, d.memory, d.island as u8));
+            // All that tells requests apart, so that they come in the same order each time.
+            let size = (share_of(&want.need, weights), gpus, memory, cpu, devices);
+            (Reverse(size), want.selector, want.ahead)
         });
 
         let mut demand = BTreeMap::<u32, Demand>::new();
