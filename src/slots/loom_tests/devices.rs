@@ -4,7 +4,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::explore;
-use crate::placement::{DeviceNeed, Devices, Granted, Resources, gpu::DeviceSet};
+use crate::placement::{DeviceNeed, Devices, Granted, Prefer, Resources, gpu::DeviceSet};
 use crate::slots::{Change, Changed, Fence, Narrow, Pool, Refused, Slot, Stamp, State};
 use crate::sync::{Bug, seeded::catches};
 
@@ -29,7 +29,7 @@ impl<const N: usize> World<N> {
 
     fn take(&self, need: DeviceNeed) -> Taken {
         let change = Change::take(Fence::Epoch(self.stamp.epoch), ONE, false);
-        self.slot.change_with_devices(&self.pool, &change, (&need, false), &mut 0)
+        self.slot.change_with_devices(&self.pool, &change, (&need, Prefer::Fullest), &mut 0)
     }
 
     fn give(&self, granted: &Granted) -> Option<Changed<Narrow>> {
