@@ -136,8 +136,8 @@ func (e *Engine) Fragmentation() (Fragmentation, error) {
 // [math.MaxInt] asks for all that are worth it.
 //
 // It changes nothing. For each move in turn, reserve what the reservation asked for on the worker to go to,
-// under another ID, by a policy that fills devices up (any but [Spread] and [PowerOfTwo]); move the work; and
-// release the old one:
+// under another ID or none, since the old one is held until the end, by a policy that fills devices up (any but
+// [Spread] and [PowerOfTwo]); move the work; and release the old reservation:
 //
 //	moved, err := engine.ReserveAt(move.To, move.ToVersion, request)
 //	…

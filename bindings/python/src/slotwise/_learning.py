@@ -128,8 +128,9 @@ class Learning(Core):
         frees nothing.
 
         Changes nothing. For each move in turn, hold what the reservation asked for on the worker to go
-        to, under another id, by a policy that fills devices up (any but ``SPREAD`` and
-        ``POWER_OF_TWO``); move the work; and release the old one::
+        to, under another id or none, since the old one is held until the end, by a policy that fills
+        devices up (any but ``SPREAD`` and ``POWER_OF_TWO``); move the work; and release the old
+        reservation::
 
             moved = engine.reserve_on(move.to, cpu=cpu, terms=terms, expected=move.to_version)
             engine.release(move.ticket)
