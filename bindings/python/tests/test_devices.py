@@ -77,7 +77,8 @@ def test_a_gang(two: Engine) -> None:
         two.gang(gang)
     assert error.value.index == 4 and two.worker_devices("n") == UNTOUCHED
     held = two.gang(gang[:4])
-    assert [one.granted for one in held] == [Granted((n,), 500, 0) for n in (0, 0, 1, 1)]
+    # Who asks for no memory gets the device that has none first.
+    assert [one.granted for one in held] == [Granted((n,), 500, 0) for n in (1, 1, 0, 0)]
     why = two.explain(Request("f", 1, terms=asking(2)))
     assert why.nearest is not None and why.nearest.missing == s.Resources(0, 0, 2)
     whole = Request("f", 1, terms=asking())
