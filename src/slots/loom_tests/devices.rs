@@ -38,6 +38,25 @@ impl<const N: usize> World<N> {
         self.slot.give_with_devices(&self.pool, incarnation, (&ONE, 1), granted, &mut 0)
     }
 
+    /// Two requests' devices as one change, as a share of a batch takes them.
+    fn take_both(&self, needs: [DeviceNeed; 2]) -> Option<[Granted; 2]> {
+        let change = Change::take(Fence::Epoch(self.stamp.epoch), Resources::new(2, 2), false);
+        let grant = |free: &Devices| {
+            let first = free.grant(&needs[0], Prefer::Fullest)?;
+            let left = free.minus(&first);
+            let second = left.grant(&needs[1], Prefer::Fullest)?;
+            Some((left.minus(&second), [first, second]))
+        };
+        let change = Change { count: 2, ..change };
+        self.slot.change_devices(&self.pool, &change, grant, &mut 0).ok().map(|(_, both)| both)
+    }
+
+    fn give_both(&self, granted: [Granted; 2]) -> Option<Changed<Narrow>> {
+        let (incarnation, both) = (self.stamp.incarnation, (&Resources::new(2, 2), 2));
+        let granted = granted.into_iter();
+        self.slot.give_with_devices(&self.pool, incarnation, both, granted, &mut 0)
+    }
+
     /// Thousandths free of each device, and CPU; all pages but the word's are nobody's.
     fn rest(&self) -> ([u32; N], i64) {
         let (word, devices) = self.slot.devices(&self.pool);
@@ -85,6 +104,27 @@ fn loom_catches_two_parts_without_cas() {
 #[test]
 fn loom_part_against_whole() {
     two_takes([part(1), DeviceNeed::whole(1)]);
+}
+
+/// A share of two, given back as one, beside a request that fits without it: what it meets is both of
+/// them or none, and in the end all is there again.
+#[test]
+fn loom_a_share_comes_and_goes_as_one() {
+    explore(3, || {
+        let world = Arc::new(World::<1>::new());
+        let other = Arc::clone(&world);
+        let beside = thread::spawn(move || {
+            let both = other.take_both([part(600), part(300)])?;
+            other.give_both(both)
+        });
+        // Fits beside one of the two as well: where it fits, there are both, or none.
+        let taken = world.take(part(400)).map(|(changed, _)| changed.before.version());
+        let gone = beside.join().unwrap();
+        assert!(taken.is_ok() || gone.is_some(), "one of the two fits");
+        assert!(taken.is_err() || matches!(taken, Ok(0 | 4)), "between the two: {taken:?}");
+        let milli = if taken.is_ok() { 600 } else { 1_000 };
+        assert_eq!(world.rest(), ([milli], if taken.is_ok() { 7 } else { 8 }));
+    });
 }
 
 /// Two that both fit: both get theirs, on whatever pages.
