@@ -5,7 +5,7 @@
 //!    ([`fill`](super::fill)). A request destroys the worth before, less the worth after, less what
 //!    it takes itself.
 //! 2. To that come the prices of what is scarce ([`prices`](super::prices)).
-//! 3. The sum counts in steps of 60 thousandths of a device; among equals, the lowest node wins.
+//! 3. The sum counts in steps of 50 thousandths of a device; among equals, the lowest node wins.
 //!
 //! What is kept: for each kind of request and each node, what the request would destroy there and
 //! which places it would cost. It is computed again when the node changed, a bounded number of
@@ -15,24 +15,14 @@
 use std::collections::HashMap;
 
 use super::{
-    Among, Changes, DeviceSet, Kinds, MAX_KINDS, Node, Shape,
-    fill::{LANES, LENGTH, SHORTEST, Sequences},
+    Among, Changes, DeviceSet, Learned, MAX_KINDS, Node, Shape,
+    cell::{Cell, EMPTY, Known, NO_FIT, NO_LOOK, key},
+    fill::{LANES, Sequences},
     memo::Memo,
-    node::mix,
     prices::{self, Needs, PLACES, Prices, Supply},
     ranking::{Ranking, UNFIT},
     rules::tightest_devices,
 };
-
-/// Thousandths of a device that two nodes may differ by and still be equal.
-const STEP: i32 = 60 * LANES as i32;
-
-/// Where the steps begin below nothing destroyed: estimates scatter, and a node of which little
-/// less than nothing seems to be destroyed is no better than one of which nothing is.
-const BELOW: i32 = 20 * LANES as i32;
-
-/// Requests after which sequences are drawn anew; the first times after 8, 16, 32 and so on.
-pub const REDRAW: u64 = 600;
 
 /// Requests between two looks at prices, at least.
 pub const REPRICE: u64 = 100;
@@ -42,12 +32,6 @@ const NEAR: u32 = 3;
 
 /// Epochs after which a node is looked at again in any case.
 const OLD: u16 = 8;
-
-/// Key of a node that takes the request but could not be looked at yet: the last resort.
-const UNKNOWN: u32 = UNFIT - 1;
-
-/// The middle of the keys: nothing destroyed, no price.
-const MIDDLE: i32 = 1 << 20;
 
 /// How much is done for one request, and where the random numbers start. The values are the same
 /// for every cluster and mix.
@@ -59,8 +43,10 @@ pub struct Tuning {
     pub older: u32,
     /// Winners that are looked at again, where what is kept of them is older or the node changed.
     pub looks: u32,
-    /// Nodes that are looked through for what is older.
+    /// Nodes that are looked through for what is older, and that keys are made for by new prices.
     pub sweep: usize,
+    /// Of them, nodes at most that are computed with new sequences, values that are known included.
+    pub renewals: usize,
     /// Nodes that are added up for the next prices.
     pub survey: usize,
     /// Other seeds, other sequences.
@@ -74,6 +60,7 @@ impl Tuning {
         older: u32::MAX,
         looks: u32::MAX,
         sweep: usize::MAX,
+        renewals: usize::MAX,
         survey: usize::MAX,
         seed: 1,
     };
@@ -81,30 +68,9 @@ impl Tuning {
 
 impl Default for Tuning {
     fn default() -> Tuning {
-        Tuning { values: 40, older: 10, looks: 20, sweep: 1024, survey: 64, seed: 1 }
+        Tuning { values: 30, older: 5, looks: 20, sweep: 1024, renewals: 32, survey: 64, seed: 1 }
     }
 }
-
-/// What a request of one kind would do to one node.
-#[derive(Clone, Copy, Debug)]
-struct Cell {
-    /// Destroyed thousandths of devices, times [`LANES`].
-    base: i32,
-    /// Low bits of the number of the node's change that this was computed after.
-    change: u32,
-    /// Low bits of the epoch that this was computed in.
-    epoch: u16,
-    devices: DeviceSet,
-    /// Places lost.
-    lost: [u8; PLACES.len()],
-}
-
-/// [`Cell::base`] of a node that does not fit, and of one that fits and was not looked at.
-const NO_FIT: i32 = i32::MAX;
-const NO_LOOK: i32 = i32::MAX - 1;
-
-const EMPTY: Cell =
-    Cell { base: NO_FIT, change: u32::MAX, epoch: 0, devices: DeviceSet::NONE, lost: [0; 4] };
 
 /// What is kept for one kind of request.
 #[derive(Clone, Debug)]
@@ -114,12 +80,36 @@ struct Table {
     ranking: Ranking,
     /// Changes up to here are in the cells.
     seen: u64,
-    /// Prices that the keys were made with.
+    /// Prices that the keys were made with, or are being made with.
     prices: u32,
-    /// What the places lost were counted with.
+    pricing: Round,
+    /// What the places lost were counted with, or are being counted anew with.
     needs: Needs,
-    /// Where to look for older cells next.
-    sweep: usize,
+    recount: bool,
+    /// Sequences that the cells were computed with, or are being computed with.
+    epoch: u32,
+    renewing: Round,
+}
+
+/// A way round all nodes, a slice at a time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Round {
+    at: usize,
+    left: usize,
+}
+
+impl Round {
+    /// All nodes are ahead, from wherever it is now.
+    fn start(&mut self, nodes: usize) {
+        self.left = nodes;
+    }
+
+    fn step(&mut self, nodes: usize) -> usize {
+        let node = self.at;
+        self.at = if node + 1 < nodes { node + 1 } else { 0 };
+        self.left -= 1;
+        node
+    }
 }
 
 /// What was learned, and what is kept. Memory: at most [`super::MAX_KINDS`] kinds of 20 bytes a
@@ -139,57 +129,6 @@ pub struct Adaptive {
     survey: usize,
     priced_at: u64,
     held: Vec<(usize, u32)>,
-}
-
-/// The mix, and what was drawn from it: a function of the requests that came, the seed, and
-/// whether CPU was tight.
-#[derive(Clone, Debug, Default)]
-pub struct Learned {
-    /// Kinds and counts.
-    pub kinds: Kinds,
-    /// The sequences drawn last.
-    pub sequences: Sequences,
-    /// What requests for several devices need of CPU.
-    pub needs: Needs,
-    /// Requests without devices were drawn, too.
-    pub cpu_tight: bool,
-    /// Releases since sequences were drawn last, and when that was.
-    released: u64,
-    drawn_at: u64,
-    redraw_at: u64,
-}
-
-impl Learned {
-    /// A request that was placed left.
-    pub fn release(&mut self) {
-        self.released += 1;
-    }
-
-    /// One more request. Says whether sequences were drawn anew.
-    pub fn arrive(&mut self, shape: &Shape, seed: u64, supply: &Supply) -> bool {
-        self.kinds.count(&shape.without_memory());
-        let arrived = self.kinds.arrived();
-        if arrived < self.redraw_at.max(8) {
-            return false;
-        }
-        let since = core::mem::replace(&mut self.drawn_at, arrived);
-        let length = length(core::mem::take(&mut self.released), arrived - since);
-        self.redraw_at = arrived + arrived.min(REDRAW);
-        self.cpu_tight = prices::cpu_is_tight(&self.kinds, supply);
-        prices::follow(&mut self.needs, prices::needs(&self.kinds));
-        let wanted = |(s, _): &(&Shape, u64)| self.cpu_tight || s.num_gpu() > 0;
-        let weights: Vec<(Shape, u64)> =
-            self.kinds.iter().filter(wanted).map(|(shape, count)| (*shape, count)).collect();
-        self.sequences = Sequences::draw(&weights, length, mix(seed) ^ arrived);
-        true
-    }
-}
-
-/// Sequences are the shorter the more leaves for each request that comes; shortest where three leave
-/// for four that come, since some that come are refused.
-fn length(released: u64, arrived: u64) -> usize {
-    let leaves = (released * 4 / 3).min(arrived) as usize * (LENGTH - SHORTEST);
-    LENGTH - leaves / (arrived as usize).max(1)
 }
 
 impl Adaptive {
@@ -288,9 +227,12 @@ impl Adaptive {
                 cells: vec![EMPTY; nodes.len()],
                 ranking: Ranking::new(nodes.len()),
                 seen: 0,
-                prices: u32::MAX,
-                needs: Needs::default(),
-                sweep: 0,
+                prices: self.price_version,
+                pricing: Round::default(),
+                needs: self.learned.needs,
+                recount: false,
+                epoch: self.epoch,
+                renewing: Round::default(),
             })
         });
         let mut held = core::mem::take(&mut self.held);
@@ -354,58 +296,89 @@ impl<'a> Look<'a> {
 
     /// Brings the table up to date, as far as the request may cost.
     fn catch_up(&mut self) {
-        let first = self.table.seen == 0;
-        // With new prices, or at first, all keys are made below at once.
-        let at_once =
-            first || self.table.prices != self.price_version || self.table.needs != *self.needs;
-        if self.table.needs != *self.needs {
-            self.table.needs = *self.needs;
-            self.count_places();
+        if self.table.seen == 0 {
+            return self.look_at_all();
         }
-        let mut known = Known::default();
         let changes = self.changes;
         self.table.seen = changes.since(self.table.seen, |node| {
             if self.spent >= self.tuning.values {
                 self.postpone(node);
-            } else if !first || !(self.among.member)(node) {
-                self.renew(node);
             } else {
-                // Most nodes are in a state that others are in.
-                let state = &self.nodes[node];
-                self.table.cells[node] = match known.get(state) {
-                    Some(cell) => Cell { change: changes.last(node) as u32, ..cell },
-                    None => {
-                        self.renew(node);
-                        known.put(state, self.table.cells[node])
-                    }
-                };
+                self.renew(node);
             }
-            if !at_once {
-                self.show(node);
-            }
+            self.show(node);
             self.spent < self.tuning.values
         });
-        let near = self.table.ranking.best().map_or(UNFIT, |(_, key)| key.saturating_add(NEAR));
-        let (mut left, before) = (self.tuning.sweep.min(self.nodes.len()), self.spent);
-        while left > 0 && self.spent < self.tuning.values && self.spent - before < self.tuning.older
-        {
-            let node = self.table.sweep;
-            self.table.sweep = if node + 1 < self.nodes.len() { node + 1 } else { 0 };
-            left -= 1;
-            if self.is_stale(node) || self.is_older(node) && self.may_win(node, near) {
+        self.take_over_prices();
+        self.renew_older();
+    }
+
+    /// For a kind that is new.
+    fn look_at_all(&mut self) {
+        let mut known = Known::default();
+        for (node, state) in self.nodes.iter().enumerate() {
+            if !(self.among.member)(node) {
                 self.renew(node);
-                if !at_once {
-                    self.show(node);
-                }
+            } else if let Some(cell) = known.get(state) {
+                // Most nodes are in a state that others are in.
+                let change = self.changes.last(node) as u32;
+                self.table.cells[node] = Cell { change, ..cell };
+            } else if self.spent < self.tuning.values {
+                self.renew(node);
+                known.put(state, self.table.cells[node]);
+            } else {
+                self.postpone(node);
             }
         }
-        if at_once {
-            self.table.prices = self.price_version;
-            let (models, places) = (&self.model_prices, &self.place_prices);
-            let all = self.table.cells.iter().zip(self.nodes);
-            self.table
-                .ranking
-                .fill(all.map(|(cell, node)| key(cell, node.model(), models, places)));
+        self.table.seen = self.changes.now();
+        let (models, places) = (&self.model_prices, &self.place_prices);
+        let all = self.table.cells.iter().zip(self.nodes);
+        self.table.ranking.fill(all.map(|(cell, node)| key(cell, node.model(), models, places)));
+    }
+
+    /// Makes keys by new prices, a slice of the nodes at a time; the others keep theirs meanwhile.
+    fn take_over_prices(&mut self) {
+        let (nodes, table) = (self.nodes.len(), &mut *self.table);
+        if table.needs != *self.needs {
+            (table.needs, table.recount) = (*self.needs, true);
+            table.pricing.start(nodes);
+        }
+        if table.prices != self.price_version {
+            table.prices = self.price_version;
+            table.pricing.start(nodes);
+        }
+        for _ in 0..self.tuning.sweep.min(self.table.pricing.left) {
+            let node = self.table.pricing.step(nodes);
+            if self.table.recount {
+                self.count_places(node);
+            }
+            self.show(node);
+        }
+        self.table.recount &= self.table.pricing.left > 0;
+    }
+
+    /// Computes cells anew that are of older sequences and may win, or were put off.
+    fn renew_older(&mut self) {
+        let nodes = self.nodes.len();
+        if self.table.epoch != self.epoch {
+            self.table.epoch = self.epoch;
+            self.table.renewing.start(nodes);
+        }
+        let near = self.table.ranking.best().map_or(UNFIT, |(_, key)| key.saturating_add(NEAR));
+        let (before, mut renewals) = (self.spent, 0);
+        for _ in 0..self.tuning.sweep.min(self.table.renewing.left) {
+            if self.spent >= self.tuning.values
+                || self.spent - before >= self.tuning.older
+                || renewals >= self.tuning.renewals
+            {
+                break;
+            }
+            let node = self.table.renewing.step(nodes);
+            if self.is_stale(node) || self.is_older(node) && self.may_win(node, near) {
+                renewals += 1;
+                self.renew(node);
+                self.show(node);
+            }
         }
     }
 
@@ -431,7 +404,10 @@ impl<'a> Look<'a> {
                 continue;
             };
             let stale = self.is_stale(node);
-            if looks < self.tuning.looks && (stale || self.is_older(node)) {
+            if looks < self.tuning.looks && self.table.pricing.left > 0 && self.key(node) != key {
+                looks += 1;
+                self.show(node);
+            } else if looks < self.tuning.looks && (stale || self.is_older(node)) {
                 looks += 1;
                 self.renew(node);
                 self.show(node);
@@ -472,9 +448,7 @@ impl<'a> Look<'a> {
             return true;
         }
         let cell = &self.table.cells[node];
-        let model = self.nodes[node].model();
-        key(cell, model, &self.model_prices, &self.place_prices) <= near
-            || (self.epoch as u16).wrapping_sub(cell.epoch) >= OLD
+        self.key(node) <= near || (self.epoch as u16).wrapping_sub(cell.epoch) >= OLD
     }
 
     fn fits(&self, node: usize) -> bool {
@@ -493,6 +467,7 @@ impl<'a> Look<'a> {
             (true, NO_FIT) => *cell = Cell { base: NO_LOOK, ..EMPTY },
             (true, _) => {}
         }
+        self.table.renewing.start(self.nodes.len());
     }
 
     /// Computes the node's cell.
@@ -537,16 +512,14 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// Counts the places lost anew, in all cells that are of the nodes as they are.
-    fn count_places(&mut self) {
-        for node in 0..self.nodes.len() {
-            let (cell, state) = (self.table.cells[node], self.nodes[node].with_memory(u32::MAX));
-            if cell.base == NO_FIT || self.is_stale(node) {
-                continue;
-            }
-            if let Some(after) = state.take(&self.table.shape, cell.devices) {
-                self.table.cells[node].lost = self.lost(&state, &after);
-            }
+    /// Counts the places lost anew, in a cell that is of the node as it is.
+    fn count_places(&mut self, node: usize) {
+        let (cell, state) = (self.table.cells[node], self.nodes[node].with_memory(u32::MAX));
+        if cell.base == NO_FIT || self.is_stale(node) {
+            return;
+        }
+        if let Some(after) = state.take(&self.table.shape, cell.devices) {
+            self.table.cells[node].lost = self.lost(&state, &after);
         }
     }
 
@@ -558,45 +531,12 @@ impl<'a> Look<'a> {
         })
     }
 
-    fn show(&mut self, node: usize) {
+    fn key(&self, node: usize) -> u32 {
         let model = self.nodes[node].model();
-        let key = key(&self.table.cells[node], model, &self.model_prices, &self.place_prices);
-        self.table.ranking.set(node, key);
-    }
-}
-
-/// A cell's place in the ranking.
-#[inline]
-fn key(cell: &Cell, model: u8, models: &[i32], places: &[i32; PLACES.len()]) -> u32 {
-    match cell.base {
-        NO_FIT => UNFIT,
-        NO_LOOK => UNKNOWN,
-        base => {
-            let lost = cell.lost.iter().zip(places).map(|(&n, price)| i32::from(n) * price);
-            let all = base + models[usize::from(model)] + lost.sum::<i32>();
-            ((all + BELOW).div_euclid(STEP) + MIDDLE) as u32
-        }
-    }
-}
-
-/// Cells by state, while a table is made: the last one of each place.
-#[derive(Default)]
-struct Known {
-    places: [Option<(Node, Cell)>; 16],
-}
-
-impl Known {
-    fn at(state: &Node) -> usize {
-        (usize::from(state.model()) * 5 + state.devices().len()) % 16
+        key(&self.table.cells[node], model, &self.model_prices, &self.place_prices)
     }
 
-    fn get(&self, state: &Node) -> Option<Cell> {
-        let (known, cell) = self.places[Known::at(state)].as_ref()?;
-        (known.with_memory(state.memory) == *state).then_some(*cell)
-    }
-
-    fn put(&mut self, state: &Node, cell: Cell) -> Cell {
-        self.places[Known::at(state)] = Some((*state, cell));
-        cell
+    fn show(&mut self, node: usize) {
+        self.table.ranking.set(node, self.key(node));
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{cell::RefCell, collections::HashMap};
 
-use super::{Node, Shape, memo::Memo, rules::Scored};
+use super::{DeviceSet, Node, Shape, memo::Memo};
 
 /// The share of requests that the typical ones make up, in hundredths.
 const TYPICAL: u64 = 95;
@@ -60,33 +60,46 @@ pub fn fragmentation(node: &Node, typical: &[Typical]) -> f64 {
     typical.iter().map(|kind| kind.share * f64::from(useless(&kind.shape))).sum()
 }
 
-/// The policy: typical requests, and fragmentation by node state.
+/// The policy: typical requests, and what was computed by node state.
 #[derive(Clone, Debug)]
 pub struct Fgd {
     typical: Vec<Typical>,
     // Reading a score remembers; that is nobody else's to see.
-    memo: RefCell<Memo<f64>>,
+    fragmentations: RefCell<Memo<f64>>,
+    keys: RefCell<Memo<u32>>,
 }
 
 impl Fgd {
     /// For these typical requests.
     pub fn new(typical: Vec<Typical>) -> Fgd {
-        Fgd { typical, memo: RefCell::new(Memo::new(1 << 15)) }
+        let memo = || RefCell::new(Memo::new(1 << 15));
+        Fgd { typical, fragmentations: memo(), keys: RefCell::new(Memo::new(1 << 16)) }
     }
 
     /// 100 less trunc(100 x sigmoid((before - after) / 1000)) for the device with the largest
-    /// such score, the lowest among equal ones; the request fits.
-    pub fn score(&self, node: &Node, shape: &Shape) -> Option<Scored> {
-        let mut memo = self.memo.borrow_mut();
-        let mut fragmentation = |node: &Node| {
+    /// such score; the request fits.
+    pub fn key(&self, node: &Node, shape: &Shape) -> u32 {
+        let digest = node.digest(node.cpu, 1) ^ shape.digest();
+        self.keys
+            .borrow_mut()
+            .get(digest, 0, || self.options(node, shape).map(|(key, _)| key).min().unwrap_or(100))
+    }
+
+    /// That device, the lowest among equal ones.
+    pub fn devices(&self, node: &Node, shape: &Shape) -> DeviceSet {
+        self.options(node, shape).min_by_key(|&(key, _)| key).unwrap_or_default().1
+    }
+
+    fn options(&self, node: &Node, shape: &Shape) -> impl Iterator<Item = (u32, DeviceSet)> {
+        let fragmentation = |node: &Node| {
+            let mut memo = self.fragmentations.borrow_mut();
             memo.get(node.digest(node.cpu, 1), 0, || fragmentation(node, &self.typical))
         };
         let before = fragmentation(node);
-        let options = node.options(shape).filter_map(|devices| {
+        node.options(shape).filter_map(move |devices| {
             let after = fragmentation(&node.take(shape, devices)?);
-            Some(Scored { key: 100 - goodness(before, after), devices })
-        });
-        options.min_by_key(|scored| scored.key)
+            Some((100 - goodness(before, after), devices))
+        })
     }
 }
 

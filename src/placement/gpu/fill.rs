@@ -1,6 +1,8 @@
 //! What a node is worth: how much of its devices short random sequences of requests would still
 //! fill.
 
+use std::cell::OnceCell;
+
 use super::{
     MAX_DEVICES, MAX_MODELS, Node, Shape, WHOLE,
     lanes::{Lanes, WIDTH},
@@ -8,7 +10,11 @@ use super::{
 };
 
 /// Sequences, side by side: one in each lane, so that a step is the same few instructions for all.
-pub const LANES: usize = 2 * WIDTH;
+/// With fewer, the node wins that the few happen to flatter.
+pub const LANES: usize = PARTS * WIDTH;
+
+/// Lanes are run through by so many parts, each of which fits into a processor's registers.
+const PARTS: usize = 4;
 
 /// Requests drawn for each sequence where nothing leaves. Longer ones find a place for every sliver
 /// and so make nodes that are hard to fill look well; shorter ones do not fill a large node.
@@ -20,6 +26,9 @@ pub const SHORTEST: usize = 8;
 
 /// CPU counts in tenths of a core here: of a node rounded down, of a request up.
 const TENTH: u32 = 100;
+
+/// The golden ratio's part behind the point, in units of 2^-64.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Steps between looks whether anything more fits.
 const STRIDE: usize = 5;
@@ -40,13 +49,25 @@ const OVER: i16 = i16::MAX;
 /// A device with nothing free.
 const EMPTY: i16 = i16::MIN;
 
+/// What nodes are told apart by before they meet the sequences: how much the device with the most has
+/// free, by quarters of a device and whole, and how much CPU. Most of what is drawn asks for more than
+/// a nearly full node has; leaving it out beforehand changes no value.
+const MOST_MILLI: [u16; 5] = [WHOLE / 4, WHOLE / 2, WHOLE / 4 * 3, WHOLE - 1, WHOLE];
+const MOST_CPU: [u32; 4] = [4_000, 8_000, 16_000, u32::MAX];
+
+/// Lists for one model: one for each of [`MOST_MILLI`] and of [`MOST_CPU`].
+const LISTS: usize = MOST_MILLI.len() * MOST_CPU.len();
+
+/// What a node meets, by parts of the lanes.
+type List = [Vec<Step>; PARTS];
+
 /// The sequences drawn last, as each model meets them.
 #[derive(Clone, Debug, Default)]
 pub struct Sequences {
     /// By lane.
     drawn: Vec<Vec<Shape>>,
-    /// Each half of the lanes on its own: so much fits into a processor's registers.
-    by_model: Vec<[Vec<Step>; 2]>,
+    /// By model and what nodes are told apart by, each made when it is first met.
+    lists: Vec<OnceCell<List>>,
     /// The least that a drawn request for devices asks of one, and of CPU.
     least_milli: i16,
     least_cpu: i16,
@@ -60,39 +81,46 @@ fn tenths(cpu: u32) -> i16 {
 impl Sequences {
     /// Draws new ones of `length` requests from kinds by weight; `seed` alone says which. Cost: some
     /// ten microseconds.
+    ///
+    /// What all sequences have at one place are as many kinds, by size, as their weights say: the
+    /// sequences differ in the order of what comes, and together hardly in what comes (stratified
+    /// sampling; across places, an additive recurrence of the golden ratio).
     pub fn draw(kinds: &[(Shape, u64)], length: usize, seed: u64) -> Sequences {
+        let mut kinds = kinds.to_vec();
+        kinds.sort_by_key(|(shape, _)| (shape.num_gpu(), shape.milli(), shape.cpu()));
         let mut sums: Vec<u64> = Vec::with_capacity(kinds.len());
-        for (_, weight) in kinds {
+        for (_, weight) in &kinds {
             sums.push(sums.last().unwrap_or(&0) + weight);
         }
         let Some(&all) = sums.last().filter(|&&all| all > 0) else {
             return Sequences::default();
         };
-        // As many of each kind as its weight says, to within one, in random order.
-        let draws = (LANES * length) as u64;
-        let mut counter = mix(seed);
-        let mut below = |n: u64| {
+        let (mut counter, mut offset) = (mix(seed), mix(!seed));
+        let mut below = |n: usize| {
             counter = counter.wrapping_add(1);
-            ((u128::from(mix(counter)) * u128::from(n)) >> 64) as u64
+            ((u128::from(mix(counter)) * n as u128) >> 64) as usize
         };
-        let offset = below(all);
-        let at = |i: u64| {
-            ((u128::from(i) * u128::from(all) + u128::from(offset)) / u128::from(draws)) as u64
+        // The kind at a share of all weights, in units of 2^-64 of a stratum.
+        let kind_at = |stratum: usize, offset: u64| {
+            let share = ((stratum as u128) << 64 | u128::from(offset)) / LANES as u128;
+            let at = ((share * u128::from(all)) >> 64) as u64;
+            kinds[sums.partition_point(|&sum| sum <= at)].0
         };
-        let kind_at = |i: u64| kinds[sums.partition_point(|&sum| sum <= at(i))].0;
-        let mut order: Vec<Shape> = (0..draws).map(kind_at).collect();
-        for i in (1..order.len()).rev() {
-            order.swap(i, below(i as u64 + 1) as usize);
+        let mut drawn = vec![Vec::with_capacity(length); LANES];
+        let mut strata: [usize; LANES] = core::array::from_fn(|lane| lane);
+        for _ in 0..length {
+            offset = offset.wrapping_add(GOLDEN);
+            (1..LANES).rev().for_each(|i| strata.swap(i, below(i + 1)));
+            for (lane, &stratum) in drawn.iter_mut().zip(&strata) {
+                lane.push(kind_at(stratum, offset));
+            }
         }
-        let drawn: Vec<Vec<Shape>> = order.chunks_exact(length).map(<[Shape]>::to_vec).collect();
         let parts = || drawn.iter().flatten().filter(|shape| shape.num_gpu() > 0);
         let least_milli = parts().map(|shape| shape.milli() as i16).min().unwrap_or(OVER);
         let least_cpu = parts().map(|shape| tenths(shape.cpu().div_ceil(TENTH))).min();
         let least_cpu = least_cpu.unwrap_or(OVER);
-        let (low, high) = drawn.split_at(WIDTH);
-        let by_model =
-            (0..MAX_MODELS as u8).map(|model| [low, high].map(|half| steps(half, model))).collect();
-        Sequences { drawn, by_model, least_milli, least_cpu }
+        let lists = vec![OnceCell::new(); MAX_MODELS * LISTS];
+        Sequences { drawn, lists, least_milli, least_cpu }
     }
 
     /// The drawn requests, by sequence.
@@ -111,36 +139,48 @@ impl Sequences {
     /// over; a part goes to the device that it fills up the most. Memory is not looked at.
     /// Cost: one or two microseconds for 8 devices.
     pub fn value(&self, node: &Node) -> i32 {
-        let Some(halves) = self.by_model.get(usize::from(node.model())) else { return 0 };
         let mut free = [0i16; MAX_DEVICES];
-        let mut count = 0;
+        let (mut count, mut most) = (0, 0);
         for &left in node.devices().iter().filter(|&&left| left as i16 >= self.least_milli) {
             free[count] = left as i16;
             count += 1;
+            most = left.max(most);
         }
         let cpu = tenths(node.cpu / TENTH);
+        if count == 0 || cpu < self.least_cpu {
+            return 0;
+        }
+        let Some(list) = self.list(node, most) else { return 0 };
         match count {
-            _ if cpu < self.least_cpu => 0,
-            0 => 0,
-            1 => self.fill::<1>(halves, cpu, &free),
-            2 => self.fill::<2>(halves, cpu, &free),
-            3 => self.fill::<3>(halves, cpu, &free),
-            4 => self.fill::<4>(halves, cpu, &free),
-            5 => self.fill::<5>(halves, cpu, &free),
-            6 => self.fill::<6>(halves, cpu, &free),
-            7 => self.fill::<7>(halves, cpu, &free),
-            8 => self.fill::<8>(halves, cpu, &free),
-            _ => self.fill::<MAX_DEVICES>(halves, cpu, &free),
+            1 => self.fill::<1>(list, cpu, &free),
+            2 => self.fill::<2>(list, cpu, &free),
+            3 => self.fill::<3>(list, cpu, &free),
+            4 => self.fill::<4>(list, cpu, &free),
+            5 => self.fill::<5>(list, cpu, &free),
+            6 => self.fill::<6>(list, cpu, &free),
+            7 => self.fill::<7>(list, cpu, &free),
+            8 => self.fill::<8>(list, cpu, &free),
+            _ => self.fill::<MAX_DEVICES>(list, cpu, &free),
         }
     }
 
-    fn fill<const D: usize>(
-        &self,
-        halves: &[Vec<Step>; 2],
-        cpu: i16,
-        free: &[i16; MAX_DEVICES],
-    ) -> i32 {
-        halves.iter().map(|steps| self.fill_half::<D>(steps, cpu, free)).sum()
+    /// What a node meets that has `most` free on one device.
+    fn list(&self, node: &Node, most: u16) -> Option<&List> {
+        let milli = MOST_MILLI.iter().position(|&bound| most <= bound)?;
+        let cpu = MOST_CPU.iter().position(|&bound| node.cpu <= bound)?;
+        let list = usize::from(node.model()) * LISTS + milli * MOST_CPU.len() + cpu;
+        Some(self.lists.get(list)?.get_or_init(|| {
+            let mut parts = self.drawn.chunks_exact(WIDTH);
+            core::array::from_fn(|_| {
+                parts.next().map_or(Vec::new(), |part| {
+                    steps(part, node.model(), MOST_MILLI[milli], MOST_CPU[cpu])
+                })
+            })
+        }))
+    }
+
+    fn fill<const D: usize>(&self, list: &List, cpu: i16, free: &[i16; MAX_DEVICES]) -> i32 {
+        list.iter().map(|steps| self.fill_part::<D>(steps, cpu, free)).sum()
     }
 
     /// Written without branches on lanes, so that it compiles to vector instructions.
@@ -148,7 +188,7 @@ impl Sequences {
     /// What is free counts from [`EMPTY`] on: then what a device has left after a request that does
     /// not fit wraps round to more than after any that does, and the tightest device is a minimum.
     #[inline(never)]
-    fn fill_half<const D: usize>(
+    fn fill_part<const D: usize>(
         &self,
         steps: &[Step],
         cpu: i16,
@@ -205,10 +245,13 @@ fn several<const D: usize>(step: &Step, left: &mut [Lanes; D], cpu: &mut Lanes, 
     }
 }
 
-/// The sequences without what a model may not take; those that are over end in requests that fit
-/// nowhere.
-fn steps(drawn: &[Vec<Shape>], model: u8) -> Vec<Step> {
-    let allowed = |shape: &&Shape| shape.num_gpu() == 0 || shape.models().contains(model);
+/// The sequences without what a model may not take, and what asks for more of a device or of CPU than
+/// that; those that are over end in requests that fit nowhere.
+fn steps(drawn: &[Vec<Shape>], model: u8, milli: u16, cpu: u32) -> Vec<Step> {
+    let allowed = |shape: &&Shape| {
+        shape.cpu() <= cpu
+            && (shape.num_gpu() == 0 || shape.milli() <= milli && shape.models().contains(model))
+    };
     let lanes: Vec<Vec<&Shape>> =
         drawn.iter().map(|lane| lane.iter().filter(allowed).collect()).collect();
     let longest = lanes.iter().map(Vec::len).max().unwrap_or(0);

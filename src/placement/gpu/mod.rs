@@ -7,12 +7,14 @@
 
 mod adaptive;
 mod among;
+mod cell;
 mod changes;
 mod explain;
 mod fgd;
 mod fill;
 mod kinds;
 mod lanes;
+mod learned;
 mod memo;
 pub mod naive;
 mod node;
@@ -24,13 +26,14 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use adaptive::{Adaptive, Learned, REDRAW, REPRICE, Tuning};
+pub use adaptive::{Adaptive, REPRICE, Tuning};
 pub use among::Among;
 pub use changes::Changes;
 pub use explain::{Refused, Short, explain};
 pub use fgd::{Typical, fragmentation, typical, typical_of};
 pub use fill::{LANES, LENGTH, SHORTEST, Sequences};
 pub use kinds::{Kinds, MAX_KINDS};
+pub use learned::{Learned, REDRAW};
 pub use node::{DeviceSet, MAX_DEVICES, MAX_MODELS, ModelSet, Node, Shape, ShapeError, WHOLE};
 pub use placer::{Choice, Method, Placer};
 pub use prices::Supply;

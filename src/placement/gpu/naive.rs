@@ -198,7 +198,7 @@ impl Naive {
             let after = state.take(shape, devices)?;
             let model = i64::from(self.prices.of_model(shape, state.model()));
             let cost = destroyed + model + self.places_lost(state, &after, shape);
-            let steps = (cost + 20 * LANES as i64).div_euclid(60 * LANES as i64);
+            let steps = cost.div_euclid(50 * LANES as i64);
             if best.is_none_or(|(least, _)| steps < least) {
                 best = Some((steps, Choice { node, devices }));
             }

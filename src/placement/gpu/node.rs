@@ -185,6 +185,14 @@ impl Shape {
         self.num_gpu as u32 * self.milli as u32
     }
 
+    /// A number that requests for as much, but for memory, share; others do not, but for one chance in
+    /// 2^64.
+    pub(super) fn digest(&self) -> u64 {
+        let amounts =
+            u64::from(self.cpu) | u64::from(self.milli) << 32 | u64::from(self.num_gpu) << 48;
+        mix(amounts ^ mix(self.models.0))
+    }
+
     /// The same without memory: what scores that do not look at memory depend on.
     pub const fn without_memory(mut self) -> Shape {
         self.memory = 0;

@@ -6,7 +6,7 @@ use super::{
     Adaptive, Among, Changes, DeviceSet, Kinds, MAX_KINDS, Node, REDRAW, Shape, Tuning, Typical,
     fgd::Fgd,
     ranking::{Ranking, UNFIT},
-    rules::{Largest, Scored, share_left, tightest_devices, widest_devices},
+    rules::{Largest, share_left, tightest_devices, widest_devices},
     typical_of,
 };
 use crate::placement::{Policy, order};
@@ -213,23 +213,24 @@ impl Rule {
         }
     }
 
-    /// The node's score; none where the request does not fit.
-    fn score(&self, node: &Node, capacity: &Node, shape: &Shape) -> Option<Scored> {
-        if !node.fits(shape) {
-            return None;
-        }
-        let key = match self {
+    /// The node's score, lower is better; none where the request does not fit.
+    fn key(&self, node: &Node, capacity: &Node, shape: &Shape) -> Option<u32> {
+        node.fits(shape).then(|| match self {
             Rule::Affinity | Rule::First => 0,
             Rule::Tightest => share_left(node, capacity, shape),
             Rule::Spread | Rule::PowerOfTwo => UNFIT - 1 - share_left(node, capacity, shape),
             Rule::Dot(largest) => largest.dot(node, shape),
-            Rule::Fgd(fgd) => return fgd.score(node, shape),
-        };
-        let devices = match self {
+            Rule::Fgd(fgd) => fgd.key(node, shape),
+        })
+    }
+
+    /// The devices that a request which fits takes.
+    fn devices(&self, node: &Node, shape: &Shape) -> DeviceSet {
+        match self {
             Rule::Spread | Rule::PowerOfTwo => widest_devices(node, shape),
+            Rule::Fgd(fgd) => fgd.devices(node, shape),
             _ => tightest_devices(node, shape),
-        };
-        Some(Scored { key, devices })
+        }
     }
 }
 
@@ -281,7 +282,7 @@ impl Board {
     ) -> Option<(usize, DeviceSet)> {
         let Board { rule, capacity, tables, .. } = self;
         let score = |node: usize| match (among.member)(node) {
-            true => rule.score(&nodes[node], &capacity[node], shape),
+            true => rule.key(&nodes[node], &capacity[node], shape),
             false => None,
         };
         if let Rule::PowerOfTwo = rule {
@@ -289,8 +290,8 @@ impl Board {
             let two = [hash, order::other(hash)].map(|hash| place(hash, nodes.len()));
             let fitting = two.into_iter().filter_map(|node| Some((score(node)?, node)));
             let fitting = fitting.filter(|&(_, node)| (among.accept)(node));
-            if let Some((scored, node)) = fitting.min_by_key(|(scored, node)| (scored.key, *node)) {
-                return Some((node, scored.devices));
+            if let Some((_, node)) = fitting.min() {
+                return Some((node, rule.devices(&nodes[node], shape)));
             }
         }
         let kind = (among.number, *shape);
@@ -302,10 +303,8 @@ impl Board {
             .entry(kind)
             .or_insert_with(|| Table { ranking: Ranking::new(nodes.len()), seen: 0 });
         let key = |node: usize| match rule {
-            Rule::Affinity | Rule::First | Rule::PowerOfTwo => {
-                if nodes[node].fits(shape) && (among.member)(node) { 0 } else { UNFIT }
-            }
-            _ => score(node).map_or(UNFIT, |scored| scored.key),
+            Rule::PowerOfTwo => score(node).map_or(UNFIT, |_| 0),
+            _ => score(node).unwrap_or(UNFIT),
         };
         if table.seen == 0 {
             table.ranking.fill((0..nodes.len()).map(key));
@@ -336,7 +335,7 @@ impl Board {
             }
         };
         turned_away.into_iter().for_each(|(node, key)| ranking.set(node, key));
-        found.and_then(|node| Some((node, score(node)?.devices)))
+        found.map(|node| (node, rule.devices(&nodes[node], shape)))
     }
 }
 

@@ -2,15 +2,6 @@
 
 use super::{DeviceSet, Node, Shape, WHOLE};
 
-/// A node's score for a request, and the devices that it would take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Scored {
-    /// Lower is better; never [`super::ranking::UNFIT`].
-    pub key: u32,
-    /// Which devices.
-    pub devices: DeviceSet,
-}
-
 /// The device for a part that is filled up the most, or the lowest whole ones; the request fits.
 pub fn tightest_devices(node: &Node, shape: &Shape) -> DeviceSet {
     let least = |set: &DeviceSet| set.iter().map(|i| node.devices()[i]).min();
@@ -31,7 +22,7 @@ pub fn share_left(node: &Node, capacity: &Node, shape: &Shape) -> u32 {
     };
     share(node.cpu - shape.cpu(), capacity.cpu)
         + share(node.memory - shape.memory(), capacity.memory)
-        + share(node.free() - shape.asks(), capacity.free())
+        + share(node.free() - shape.asks(), capacity.devices().len() as u32 * u32::from(WHOLE))
 }
 
 /// The largest node in each dimension: what a dot product measures by.

@@ -116,7 +116,15 @@ proptest! {
         values in 0u32..3,
         sweep in 0usize..3,
     ) {
-        let tuning = Tuning { values, older: 1, looks: values, sweep, survey: 1 + sweep, seed: 1 };
+        let tuning = Tuning {
+            values,
+            older: 1,
+            looks: values,
+            sweep,
+            renewals: sweep,
+            survey: 1 + sweep,
+            seed: 1,
+        };
         let mut placers = [(); 2].map(|()| Placer::new(nodes.clone(), Method::Adaptive(tuning)));
         let mut held = Vec::new();
         for (kind, _, leaves) in events {
