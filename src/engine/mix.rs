@@ -35,7 +35,7 @@ pub struct Kind {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Learned {
-    /// Requests that came.
+    /// Requests that came, and that some worker matched.
     pub arrived: u64,
     /// The 512 most frequent kinds, most frequent first.
     pub kinds: Vec<Kind>,
@@ -101,7 +101,7 @@ impl Engine {
     /// requests; of several planners, the one that has seen the most. None before the first request that
     /// came to one, and while other threads have all of them in hand.
     ///
-    /// No waiting; O(kinds log kinds).
+    /// Waits for planners in others' hands for some milliseconds at most; O(kinds log kinds).
     pub fn learned(&self) -> Option<Learned> {
         let (kinds, types) =
             self.planners.with_most(|planner| (planner.kinds(), planner.types()))?;
@@ -127,7 +127,7 @@ impl Engine {
     /// How much of what is free of GPUs is useless to the mix that [`Engine::learned`] tells of. None
     /// where that gives none.
     ///
-    /// No waiting; O(workers x kinds that make up 95 % of the mix).
+    /// Waits as [`Engine::learned`] does; O(workers x kinds that make up 95 % of the mix).
     pub fn fragmentation(&self) -> Option<Fragmentation> {
         let Snapshot { kinds, nodes, .. } = self.snapshot_of_planner()?;
         Some(figure(&nodes, &typical(&kinds), kinds.arrived()))
@@ -141,10 +141,11 @@ impl Engine {
     ///
     /// Nothing is changed. For each move in turn, [reserve](Engine::reserve_on) what the reservation asked
     /// for on the worker to go to, with its version expected, by a policy that fills devices up; move the work; and
-    /// [release](Engine::release) the old reservation. A version that is another one says that
+    /// [release](Engine::release) the old reservation, which holds its id until then: the new one needs another,
+    /// or none, and is charged to its account beside the old one. A version that is another one says that
     /// somebody else was there, and that it is time for another plan.
     ///
-    /// No waiting; O((workers x kinds of what is held + reservations) x kinds of the mix), and a
+    /// Waits as [`Engine::learned`] does; O((workers x kinds of what is held + reservations) x kinds of the mix), and a
     /// small part of that for each move.
     pub fn repack(&self, most: usize) -> Option<Repack> {
         let Snapshot { kinds, mut nodes, words, workers, .. } = self.snapshot_of_planner()?;

@@ -9,6 +9,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -28,6 +29,9 @@ const LOOKS: u32 = 64;
 
 /// Proposals for one request, where others are faster.
 const PROPOSALS: u32 = 16;
+
+/// How long who reads what a planner knows waits for one: as long as some hundred placements take.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Selectors that a planner tells apart at once.
 const SCOPES: usize = 64;
@@ -57,13 +61,14 @@ impl Planners {
     }
 
     /// Asks the planner that has seen the most requests; none where none has seen any, or all that have
-    /// are in others' hands.
+    /// are in the hands of others who do not put them down. Whoever asks can wait a moment, and the planner
+    /// that is in use most is the one to ask.
     pub(super) fn with_most<R>(&self, ask: impl FnOnce(&mut Planner) -> R) -> Option<R> {
         let arrived = |planner: &Option<Box<Planner>>| {
             let kinds = planner.as_ref().and_then(|planner| planner.placer.kinds());
             kinds.map_or(0, Kinds::arrived)
         };
-        let lanes = self.lanes.iter().filter_map(Mutex::try_lock);
+        let lanes = self.lanes.iter().filter_map(|lane| lane.try_lock_for(PATIENCE));
         let most = |lane: &MutexGuard<'_, Lane>| arrived(&lane.fgd).max(arrived(&lane.adaptive));
         let mut lane = lanes.max_by_key(most).filter(|lane| most(lane) > 0)?;
         let Lane { fgd, adaptive } = &mut *lane;

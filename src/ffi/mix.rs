@@ -106,7 +106,7 @@ fn learned<T>(answer: Option<T>) -> Result<T, Failure> {
 /// Returns SLOTWISE_NOTHING_LEARNED, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_COUNT,
 /// SLOTWISE_OVERLAP, or what a handle can be wrong of.
 ///
-/// Threads: any; does not wait for others.
+/// Threads: any. Waits for others who place by such a policy for some milliseconds at most.
 /// Safety: `kinds` has room for `capacity` entries; `count` points to a size_t; `arrived` is NULL or points
 /// to a uint64_t.
 #[unsafe(no_mangle)]
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn slotwise_learned(
 /// Returns SLOTWISE_NOTHING_LEARNED, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, or what a handle can be
 /// wrong of.
 ///
-/// Threads: any; does not wait for others.
+/// Threads: any. Waits for others who place by such a policy for some milliseconds at most.
 /// Safety: `fragmentation` points to a slotwise_fragmentation_t.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slotwise_fragmentation(
@@ -169,7 +169,8 @@ pub unsafe extern "C" fn slotwise_fragmentation(
 ///
 /// Nothing is changed. For each move in turn, reserve what the reservation asked for on the worker to go
 /// to, with its version expected (slotwise_reserve_on), by a policy that fills devices up; move the
-/// work; and release the old reservation. A version that is another one says that somebody else was
+/// work; and release the old reservation, which holds its id until then: the new one needs another, or none,
+/// and is charged to its account beside the old one. A version that is another one says that somebody else was
 /// there, and that it is time for another plan.
 ///
 /// O((workers x kinds of what is held + reservations) x kinds of the mix), and a small part of that for
@@ -178,7 +179,7 @@ pub unsafe extern "C" fn slotwise_fragmentation(
 /// Returns SLOTWISE_NOTHING_LEARNED, SLOTWISE_NULL_POINTER, SLOTWISE_MISALIGNED, SLOTWISE_COUNT,
 /// SLOTWISE_OVERLAP, or what a handle can be wrong of.
 ///
-/// Threads: any; does not wait for others.
+/// Threads: any. Waits for others who place by such a policy for some milliseconds at most.
 /// Safety: `moves` has room for `capacity` entries; `count` points to a size_t; `before` and `after` are
 /// NULL or point to a slotwise_fragmentation_t each.
 #[unsafe(no_mangle)]
