@@ -106,7 +106,7 @@ impl Sequences {
             let at = ((share * u128::from(all)) >> 64) as u64;
             kinds[sums.partition_point(|&sum| sum <= at)].0
         };
-        let mut drawn = vec![Vec::with_capacity(length); LANES];
+        let mut drawn = vec![Vec::new(); LANES];
         let mut strata: [usize; LANES] = core::array::from_fn(|lane| lane);
         for _ in 0..length {
             offset = offset.wrapping_add(GOLDEN);
