@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::thread;
 
-use slotwise::placement::gpu::{Choice, Method, ModelSet, Node, Placer, Shape, Tuning};
+use slotwise::placement::gpu::{Among, Choice, Method, ModelSet, Node, Placer, Shape, Tuning};
 use slotwise::{
     Config, ConfigError, Constraints, DeviceNeed, DeviceSpec, Engine, Policy, Request, Reservation,
     ReserveError, Resources, Selector, Terms, Ticket, Verdict, WorkerSpec, WorkerUpdate,
@@ -121,7 +121,19 @@ fn the_engine_places_as_the_pure_policies_do() {
             };
             let shape = Shape::new(cpu, 1_000, devices, milli, models).expect("right");
             placer.arrive(&shape);
-            let expected = placer.choose(&shape, 0);
+            // What a policy may do for a request is bounded, so that whom it has to look at counts, too:
+            // those that the selector sees.
+            let nodes = placer.nodes().to_vec();
+            let sees = |node: usize| {
+                devices == 0
+                    || !nodes[node].devices().is_empty() && models.contains(nodes[node].model())
+            };
+            let number = match devices {
+                0 => 0,
+                _ => 1 + types.first().map_or(0, |&first| 1 + u32::from(first)),
+            };
+            let among = Among { number, member: &sees, accept: &|_| true };
+            let expected = placer.choose_among(&shape, 0, &among);
             match (reserve(&engine, pod, &selectors), expected) {
                 (Ok(got), Some(Choice { node, devices })) => {
                     let granted = engine.granted(got.ticket).map_or(0, |granted| granted.devices.0);
