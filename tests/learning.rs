@@ -128,11 +128,11 @@ fn the_engine_places_as_the_pure_policies_do() {
                 devices == 0
                     || !nodes[node].devices().is_empty() && models.contains(nodes[node].model())
             };
-            let number = match devices {
+            let group = match devices {
                 0 => 0,
                 _ => 1 + types.first().map_or(0, |&first| 1 + u32::from(first)),
             };
-            let among = Among { number, member: &sees, accept: &|_| true };
+            let among = Among { number: group, member: &sees, accept: &|_| true };
             let expected = placer.choose_among(&shape, 0, &among);
             match (reserve(&engine, pod, &selectors), expected) {
                 (Ok(got), Some(Choice { node, devices })) => {
