@@ -5,8 +5,9 @@ use std::thread;
 
 use slotwise::placement::gpu::{Among, Choice, Method, ModelSet, Node, Placer, Shape, Tuning};
 use slotwise::{
-    Config, ConfigError, Constraints, DeviceNeed, DeviceSpec, Engine, Policy, Request, Reservation,
-    ReserveError, Resources, Selector, Terms, Ticket, Verdict, WorkerSpec, WorkerUpdate,
+    BatchMode, Config, ConfigError, Constraints, DeviceNeed, DeviceSpec, Engine, Policy, Request,
+    Reservation, ReserveError, Resources, Selector, Terms, Ticket, Verdict, WorkerSpec,
+    WorkerUpdate,
 };
 
 const TYPES: [&str; 3] = ["T4", "V100", "A100"];
@@ -302,6 +303,25 @@ fn the_plan_of_moves_keeps_what_it_promises() {
     let figures = figure.unusable_milli - after.unusable_milli;
     assert!(figures.abs_diff(freed) <= plan.moves.len() as u64, "{figures}, not {freed}");
     assert!(engine.audit().is_ok());
+}
+
+/// A dry run and an explanation change nothing, the mix included.
+#[test]
+fn what_is_only_supposed_is_not_learned_from() {
+    for policy in [Policy::Fgd, Policy::Adaptive] {
+        let engine = engine(policy);
+        engine.add_worker(worker("n", 64_000, 4, "T4")).unwrap();
+        let terms = [500, 300].map(|milli| Terms::new().devices(DeviceNeed::part(milli)));
+        let [came, other] =
+            [0, 1].map(|k| Request::anonymous(Resources::new(1_000, 1)).terms(&terms[k]));
+        engine.reserve(&came).unwrap();
+        let before = engine.learned().expect("a request came");
+        let mut foreseen = Vec::new();
+        engine.dry_run(&[other, came], &[], BatchMode::Independent, &mut foreseen);
+        assert!(foreseen.len() == 2 && foreseen.iter().all(Result::is_ok));
+        assert!(engine.explain(&other, false).unwrap().answer.is_ok());
+        assert_eq!(engine.learned(), Some(before), "{policy}");
+    }
 }
 
 #[test]

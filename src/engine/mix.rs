@@ -1,7 +1,6 @@
 //! What the policies that learn know of the requests, and what follows from it: how much of what is free
 //! is useless, and which moves would change that.
 
-use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -167,7 +166,7 @@ impl Engine {
             let (word, devices) = shared.table.get(slot as u32)?.devices(shared.pool(slot as u32)?);
             devices.filter(|_| word == words[slot])
         };
-        let devices: Vec<Option<Devices>> = (0..nodes.len()).map(devices).collect();
+        let mut devices: Vec<Option<Devices>> = (0..nodes.len()).map(devices).collect();
         let (mut held, mut tickets) = (Vec::new(), Vec::new());
         for sighting in self.ledger.sightings() {
             let Sighting::Live(ticket, holding) = sighting else { continue };
@@ -183,20 +182,18 @@ impl Engine {
                 tickets.push((ticket, granted));
             }
         }
-        let state = RefCell::new(devices);
         // What a worker would give there is what it has to be: memory and all.
         let may_go = |one: &gpu::Move| {
-            let mut state = state.borrow_mut();
             let (_, granted) = tickets[one.held];
             let need = DeviceNeed { island: Default::default(), ..granted.into() };
-            let Some(there) = &state[one.to] else { return false };
+            let Some(there) = &devices[one.to] else { return false };
             if there.choose(&need, Prefer::Fullest) != Some(one.devices) {
                 return false;
             }
             let there = there.minus(&Granted { devices: one.devices, ..granted });
             let from = held[one.held].node;
-            let here = state[from].as_ref().map(|here| here.plus(&granted));
-            (state[one.to], state[from]) = (Some(there), here);
+            let here = devices[from].as_ref().map(|here| here.plus(&granted));
+            (devices[one.to], devices[from]) = (Some(there), here);
             true
         };
         let plan = gpu::repack(&mut nodes, &groups, &held, &typical, most, may_go);

@@ -3,8 +3,8 @@
 //!
 //! A planner only proposes. Whatever it says is looked at again in the worker's slot before it counts,
 //! and whoever finds no planner free, or gets no proposal, looks at the workers themselves; so what is
-//! not up to date here costs quality and never a promise. Nobody waits for a planner, and who does not
-//! ask for these policies never sees one: nothing tells a planner of a change. It reads the slots'
+//! not up to date here costs quality and never a promise. Nobody who places waits for a planner, and who
+//! does not ask for these policies never sees one: nothing tells a planner of a change. It reads the slots'
 //! words instead, a bounded number for each request, and looks at those that have changed.
 
 use std::cell::{Cell, RefCell};
@@ -35,6 +35,13 @@ const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Selectors that a planner tells apart at once.
 const SCOPES: usize = 64;
+
+/// Ranks of one selector's workers that are told apart, ever; workers of others are not proposed.
+const RANKS: usize = 1024;
+
+/// [`Scope::of`] of a worker that does not match, and of one of which that has to be looked up.
+const NO_RANK: u16 = u16::MAX;
+const UNKNOWN: u16 = u16::MAX - 1;
 
 /// The planners of an engine: each in the hands of one thread at most.
 pub(super) struct Planners {
@@ -108,10 +115,10 @@ impl Seen {
 
 /// The workers as one selector sees them.
 struct Scope {
-    /// By slot: its rank's place in `ranks` and one more, or 0 where it does not match.
+    /// By slot: its rank's place in `ranks`, or one of those above.
     of: Vec<u16>,
     ranks: Vec<Ranked>,
-    /// Slots whose rank has to be looked up.
+    /// The slots whose rank has to be looked up, each once.
     unknown: Vec<u32>,
     /// The GPU types of those that match.
     models: ModelSet,
@@ -198,7 +205,7 @@ impl Planner {
         if slots > known {
             self.seen.resize(slots, Seen::never());
             for scope in self.scopes.values_mut() {
-                scope.of.resize(slots, 0);
+                scope.of.resize(slots, NO_RANK);
             }
             let is_new = |slot: &usize| {
                 let there = shared.table.get(*slot as u32);
@@ -286,11 +293,11 @@ impl Planner {
         let (gpu_type, next) = (facts.gpu_type(), self.models.len());
         let model = match self.models.get(&gpu_type.cloned()) {
             Some(&model) => model,
-            None => {
-                let model = next.min(MAX_MODELS - 1) as u8;
-                self.models.insert(gpu_type.cloned(), model);
-                model
+            None if next < MAX_MODELS => {
+                self.models.insert(gpu_type.cloned(), next as u8);
+                next as u8
             }
+            None => MAX_MODELS as u8 - 1,
         };
         if facts.has_gpus() {
             self.with_gpus = self.with_gpus.with(model);
@@ -307,13 +314,14 @@ impl Planner {
         }
         let slots = self.seen.len();
         let scope = self.scopes.entry(key).or_insert_with(|| Scope {
-            of: vec![0; slots],
+            of: vec![UNKNOWN; slots],
             ranks: Vec::new(),
             unknown: (0..slots as u32).collect(),
             models: ModelSet::NONE,
         });
         let mut later = Vec::new();
         for slot in scope.unknown.drain(..) {
+            scope.of[slot as usize] = NO_RANK;
             let facts = shared.facts(slot);
             let Some(facts) = facts.as_ref().and_then(|facts| facts.as_ref()) else { continue };
             let seen = &self.seen[slot as usize];
@@ -325,12 +333,15 @@ impl Planner {
             let Ok(rank) = eligible.view.rank(facts, gpus) else { continue };
             scope.models = scope.models.with(seen.model);
             let known = scope.ranks.iter().position(|ranked| ranked.rank == rank);
-            let at = known.unwrap_or_else(|| {
+            let at = known.unwrap_or(scope.ranks.len());
+            if at == RANKS {
+                continue;
+            }
+            if known.is_none() {
                 self.numbers += 1;
                 scope.ranks.push(Ranked { rank, number: self.numbers });
-                scope.ranks.len() - 1
-            });
-            scope.of[slot as usize] = at as u16 + 1;
+            }
+            scope.of[slot as usize] = at as u16;
         }
         for slot in later {
             self.seen[slot as usize] = Seen::never();
@@ -397,7 +408,7 @@ impl Planner {
                 }
                 good
             };
-            let member = |slot: usize| of.get(slot) == Some(&(at as u16 + 1));
+            let member = |slot: usize| of.get(slot) == Some(&(at as u16));
             let among = Among { number, member: &member, accept: &accept };
             let choice = placer.choose_among(shape, query.hash, &among);
             let changed = changed.into_inner();
@@ -415,7 +426,9 @@ impl Planner {
 impl Scope {
     /// A slot is another worker, or of another class.
     fn forget(&mut self, slot: u32) {
-        self.of[slot as usize] = 0;
-        self.unknown.push(slot);
+        // Once, also where the selector is not asked for again.
+        if core::mem::replace(&mut self.of[slot as usize], UNKNOWN) != UNKNOWN {
+            self.unknown.push(slot);
+        }
     }
 }

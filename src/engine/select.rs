@@ -297,9 +297,8 @@ impl<'a, P: Planned> Walk<'a, P> {
         }
         loop {
             let fits = |at: &Candidate| {
-                let slot = shared.table.get(at.slot);
+                let slot = shared.table.get(at.slot).filter(|_| !barred.contains(&at.slot));
                 slot.is_some_and(|slot| planned.fits(at, slot, &query.need))
-                    && !barred.contains(&at.slot)
             };
             let found = planner.propose(shared, (query, &shape), &eligible, &fits)?;
             *probes += 1;

@@ -120,8 +120,8 @@ pub struct Adaptive {
     learned: Learned,
     epoch: u32,
     memo: Memo<i32>,
-    /// By number of the nodes in question, and of the kind.
-    tables: HashMap<(u32, usize), Box<Table>>,
+    /// By number of the nodes in question, and kind.
+    tables: HashMap<(u32, Shape), Box<Table>>,
     prices: Prices,
     price_version: u32,
     supply: Supply,
@@ -211,12 +211,8 @@ impl Adaptive {
         among: &Among<'_>,
     ) -> Option<(usize, DeviceSet)> {
         let kind = shape.without_memory();
-        let number = match self.learned.kinds.number(&kind) {
-            Some(number) => number,
-            None => self.learned.kinds.count(&kind).0,
-        };
-        let at = (among.number, number);
-        let known = self.tables.remove(&at).filter(|table| table.shape == kind);
+        let at = (among.number, kind);
+        let known = self.tables.remove(&at);
         if known.is_none() && self.tables.len() >= MAX_KINDS {
             // Any will do: they come back at the cost of one look at all nodes.
             self.tables.clear();

@@ -23,12 +23,12 @@ pub struct Kinds {
 impl Kinds {
     /// A kind's number, if it is known.
     #[inline]
-    pub fn number(&self, shape: &Shape) -> Option<usize> {
+    fn number(&self, shape: &Shape) -> Option<usize> {
         self.numbers.get(shape).copied()
     }
 
-    /// One more of this kind: its number, and whether that is new to it.
-    pub fn count(&mut self, shape: &Shape) -> (usize, bool) {
+    /// One more of this kind.
+    pub fn count(&mut self, shape: &Shape) {
         if self.total >= MEMORY {
             self.shapes.iter_mut().for_each(|(_, count)| *count = count.div_ceil(2));
             self.total = self.shapes.iter().map(|(_, count)| count).sum();
@@ -36,7 +36,7 @@ impl Kinds {
         (self.total, self.arrived) = (self.total + 1, self.arrived + 1);
         if let Some(number) = self.number(shape) {
             self.shapes[number].1 += 1;
-            return (number, false);
+            return;
         }
         let number = if self.shapes.len() < MAX_KINDS {
             self.shapes.push((*shape, 1));
@@ -50,7 +50,6 @@ impl Kinds {
             at
         };
         self.numbers.insert(*shape, number);
-        (number, true)
     }
 
     /// Every kind and its count, by number.

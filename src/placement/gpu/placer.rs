@@ -9,45 +9,29 @@ use super::{
     rules::{Largest, share_left, tightest_devices, widest_devices},
     typical_of,
 };
-use crate::placement::{Policy, order};
+use crate::placement::order;
 
 /// A policy and what it has to know.
 #[derive(Clone, Debug)]
 pub enum Method {
-    /// [`Policy::Affinity`].
+    /// [`Policy::Affinity`](crate::Policy::Affinity).
     Affinity,
-    /// [`Policy::FirstFit`].
+    /// [`Policy::FirstFit`](crate::Policy::FirstFit).
     FirstFit,
-    /// [`Policy::TightestFit`].
+    /// [`Policy::TightestFit`](crate::Policy::TightestFit).
     TightestFit,
-    /// [`Policy::Spread`].
+    /// [`Policy::Spread`](crate::Policy::Spread).
     Spread,
-    /// [`Policy::PowerOfTwo`].
+    /// [`Policy::PowerOfTwo`](crate::Policy::PowerOfTwo).
     PowerOfTwo,
-    /// [`Policy::DotProduct`].
+    /// [`Policy::DotProduct`](crate::Policy::DotProduct).
     DotProduct,
-    /// [`Policy::Fgd`] for typical requests.
+    /// [`Policy::Fgd`](crate::Policy::Fgd) for typical requests.
     Fgd(Vec<Typical>),
-    /// [`Policy::Fgd`] for what was typical so far.
+    /// [`Policy::Fgd`](crate::Policy::Fgd) for what was typical so far.
     FgdSoFar,
-    /// [`Policy::Adaptive`].
+    /// [`Policy::Adaptive`](crate::Policy::Adaptive).
     Adaptive(Tuning),
-}
-
-impl Method {
-    /// The policy's name.
-    pub fn policy(&self) -> Policy {
-        match self {
-            Method::Affinity => Policy::Affinity,
-            Method::FirstFit => Policy::FirstFit,
-            Method::TightestFit => Policy::TightestFit,
-            Method::Spread => Policy::Spread,
-            Method::PowerOfTwo => Policy::PowerOfTwo,
-            Method::DotProduct => Policy::DotProduct,
-            Method::Fgd(_) | Method::FgdSoFar => Policy::Fgd,
-            Method::Adaptive(_) => Policy::Adaptive,
-        }
-    }
 }
 
 /// Where a request should go.
