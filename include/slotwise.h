@@ -455,30 +455,25 @@
 #define SLOTWISE_GPUS_BESIDE_DEVICES 84
 
 /**
- * Devices are asked for in a preemption, where they cannot be had.
- */
-#define SLOTWISE_ONE_AT_A_TIME 85
-
-/**
  * Two devices of the worker have the same id; slotwise_last_error says which is the second.
  */
-#define SLOTWISE_DUPLICATE_DEVICE 86
+#define SLOTWISE_DUPLICATE_DEVICE 85
 
 /**
  * A device's island is too high (SLOTWISE_MAX_ISLAND).
  */
-#define SLOTWISE_ISLAND_TOO_HIGH 87
+#define SLOTWISE_ISLAND_TOO_HIGH 86
 
 /**
  * The worker's GPUs are devices: a reservation can hold no number of GPUs there, and its devices stay
  * as they are.
  */
-#define SLOTWISE_DEVICES_STAY 88
+#define SLOTWISE_DEVICES_STAY 87
 
 /**
  * No request has come yet to a policy that learns, or other threads have its planners in hand.
  */
-#define SLOTWISE_NOTHING_LEARNED 89
+#define SLOTWISE_NOTHING_LEARNED 88
 
 /**
  * A fault in slotwise itself. Nothing was oversold; please report it with what it wrote to the
@@ -2414,7 +2409,7 @@ typedef struct slotwise_victim_t {
      */
     uint64_t ticket;
     /**
-     * What it holds; 0 with SLOTWISE_LEAVING, as all that follows.
+     * What it holds, devices apart; 0 with SLOTWISE_LEAVING, as all that follows.
      */
     struct slotwise_resources_t amount;
     /**
@@ -3620,13 +3615,16 @@ int32_t slotwise_hand_off(slotwise_engine_t engine,
  * Changes nothing; slotwise_preempt does what the plan says. The account's quota is not asked for
  * here.
  *
+ * Devices are asked for as in slotwise_reserve: for a part of one, some of those on it leave; for
+ * several as a whole, all that are on them.
+ *
  * Writes those that would have to leave to `victims`, and after them those that are about to leave
  * for others and that it has to wait for (SLOTWISE_LEAVING); `*count`: how many in all. Looks at
  * every matching worker, and at all reservations there ever were at once. Allocates.
  *
  * Returns SLOTWISE_ARRAY_TOO_SMALL where there are more than `capacity`: `*count` says how many,
  * and nothing else is written. Where no set of victims would make room: as slotwise_reserve.
- * SLOTWISE_ONE_AT_A_TIME where it asks for devices; SLOTWISE_OVERLAP, SLOTWISE_COUNT.
+ * SLOTWISE_OVERLAP, SLOTWISE_COUNT.
  *
  * Threads: any. No lock.
  * Safety: `request` points to a slotwise_request_t; `preemption` points to a slotwise_preemption_t
@@ -3652,8 +3650,7 @@ int32_t slotwise_preemption_plan(slotwise_engine_t engine,
  *
  * Returns SLOTWISE_VERSION_CONFLICT where the worker has changed since, or a victim is not what
  * the plan takes it for: make another plan. SLOTWISE_UNKNOWN_VALUE where the counts of
- * `preemption` are not those of `victims`. SLOTWISE_ONE_AT_A_TIME where the request asks for devices.
- * Otherwise as slotwise_reserve; SLOTWISE_COUNT.
+ * `preemption` are not those of `victims`. Otherwise as slotwise_reserve; SLOTWISE_COUNT.
  *
  * Threads: any. Takes a lock for a short time if anybody has to leave.
  * Safety: `request` points to a slotwise_request_t, `preemption` to a slotwise_preemption_t;

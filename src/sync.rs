@@ -213,6 +213,8 @@ pub(crate) enum Bug {
     PageReadOnce,
     /// The page of the old word is given to others before the word names another.
     PageGivenEarly,
+    /// A worker's capacity is lowered before its word says so.
+    CapacityLoweredFirst,
 }
 
 #[cfg(not(test))]

@@ -219,13 +219,6 @@ func TestBadDevices(t *testing.T) {
 	_, err := e.Reserve(request)
 	refused(t, err, slotwise.ErrGPUsBesideDevices)
 
-	// What is answered by other ways than a search for one worker.
-	request = forDevices("a", one)
-	_, err = e.PlanPreemption(request)
-	refused(t, err, slotwise.ErrOneAtATime)
-	_, err = e.Preempt(request, slotwise.Preemption{Worker: before.Worker, Version: before.Version})
-	refused(t, err, slotwise.ErrOneAtATime)
-
 	equal(t, "as it was", must2(e.WorkerByID("n")), before)
 	workers, reservations, err := e.Counts()
 	must(t, err)
@@ -234,6 +227,27 @@ func TestBadDevices(t *testing.T) {
 }
 
 // Members of a gang share a device; one that does not fit leaves all as it was.
+func TestDevicesAreMadeRoomFor(t *testing.T) {
+	e := nodes(t, node("n", 2))
+	low := forDevices("low", slotwise.WholeDevices(2, 0))
+	low.Terms.Preemptable = true
+	must2(e.Reserve(low))
+	high := forDevices("high", slotwise.PartOfDevice(600, 0))
+	high.Terms.Priority = 10
+	plan := must2(e.PlanPreemption(high))
+	equal(t, "victims", len(plan.Victims), 1)
+	equal(t, "victim", plan.Victims[0].ID, "low")
+	claim := must2(e.Preempt(high, plan))
+	equal(t, "provisional", claim.Provisional, true)
+	equal(t, "milli", must2(e.Granted(claim.Ticket)).Milli, uint32(600))
+	_, err := e.Confirm(claim.Ticket)
+	refused(t, err, slotwise.ErrWaiting)
+	must2(e.Release(plan.Victims[0].Ticket))
+	must2(e.Confirm(claim.Ticket))
+	_, err = e.Reserve(forDevices("two", slotwise.WholeDevices(2, 0)))
+	refused(t, err, slotwise.ErrBusy)
+}
+
 func TestDevicesOfAGang(t *testing.T) {
 	e := nodes(t, node("n", 2))
 	before := must2(e.WorkerByID("n"))

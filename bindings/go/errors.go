@@ -147,19 +147,17 @@ const (
 	// ErrGPUsBesideDevices: GPUs by number beside devices: a request asks for one of the two; a
 	// worker with devices has as many GPUs as devices, none of them set aside.
 	ErrGPUsBesideDevices Status = 84
-	// ErrOneAtATime: devices are asked for in a preemption, where they cannot be had.
-	ErrOneAtATime Status = 85
 	// ErrDuplicateDevice: two devices of the worker have the same id; [*Error] says which is the
 	// second.
-	ErrDuplicateDevice Status = 86
+	ErrDuplicateDevice Status = 85
 	// ErrIslandTooHigh: a device's island is too high (MaxIsland).
-	ErrIslandTooHigh Status = 87
+	ErrIslandTooHigh Status = 86
 	// ErrDevicesStay: the worker's GPUs are devices: a reservation can hold no number of GPUs
 	// there, and its devices stay as they are.
-	ErrDevicesStay Status = 88
+	ErrDevicesStay Status = 87
 	// ErrNothingLearned: no request has come yet to a policy that learns ([FGD], [Adaptive]), or other
 	// goroutines have its planners in hand this very moment. Ask again.
-	ErrNothingLearned Status = 89
+	ErrNothingLearned Status = 88
 	// ErrPanic: a fault in slotwise itself. Nothing was oversold; please report it with what it
 	// wrote to the standard error stream.
 	ErrPanic Status = 99
@@ -226,7 +224,6 @@ var statusNames = map[Status]string{
 	ErrDeviceParts:       "device_parts",
 	ErrTooManyDevices:    "too_many_devices",
 	ErrGPUsBesideDevices: "gpus_beside_devices",
-	ErrOneAtATime:        "one_at_a_time",
 	ErrDuplicateDevice:   "duplicate_device",
 	ErrIslandTooHigh:     "island_too_high",
 	ErrDevicesStay:       "devices_stay",

@@ -30,7 +30,7 @@ type Victim struct {
 	ID string
 	// Ticket of the reservation: release it once what runs under it has stopped.
 	Ticket Ticket
-	// Amount that it holds.
+	// Amount that it holds, devices apart; of those, see [Engine.Granted].
 	Amount Resources
 	// Priority is its rank.
 	Priority int32
@@ -42,8 +42,8 @@ type Victim struct {
 // nothing; [Engine.Preempt] does what the plan says. The account's quota is not asked for here.
 //
 // It takes no lock, looks at every matching worker and at all reservations there ever were at once, and
-// allocates. Errors: where no set of victims would make room, as [Engine.Reserve]; [ErrOneAtATime] where
-// the request asks for devices.
+// allocates. Of devices, a part of one is made room for, or several are emptied. Errors: where no set of
+// victims would make room, as [Engine.Reserve].
 func (e *Engine) PlanPreemption(request Request) (Preemption, error) {
 	plan, err := cPreemptionPlan("PlanPreemption", e.get(), &request)
 	runtime.KeepAlive(e)
@@ -60,8 +60,7 @@ func (e *Engine) PlanPreemption(request Request) (Preemption, error) {
 // short time if anybody has to leave.
 //
 // Errors: [ErrVersionConflict] where the worker has changed since, or a victim is not what the plan takes
-// it for: make another plan. [ErrOneAtATime] where the request asks for devices. Otherwise as
-// [Engine.Reserve].
+// it for: make another plan. Otherwise as [Engine.Reserve].
 func (e *Engine) Preempt(request Request, plan Preemption) (Reservation, error) {
 	placed, err := cPreempt("Preempt", e.get(), &request, &plan)
 	runtime.KeepAlive(e)

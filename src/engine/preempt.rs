@@ -11,15 +11,18 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 
+use super::devices::WithDevices;
 use super::limits::Limited;
 use super::local::Local;
 use super::reserve::{Checked, Drafted, worker_of};
-use super::select::{Candidate, Planned};
+use super::select::{Candidate, Planned, Query};
 use super::{Engine, Request, Reservation, ReserveError, Terms};
 use crate::ledger::{Draft, Sighting, Ticket};
-use crate::placement::{Cost, Dimension, Free, Resources, Victim as Weighed, fewest_victims};
+use crate::placement::{
+    Cost, Devices, Dimension, Free, Granted, Resources, Victim as Weighed, fewest_victims,
+};
 use crate::registry::{Name, WorkerRef};
-use crate::slots::{Slot, State};
+use crate::slots::{Slot, State, Wide, Word};
 use crate::sync::{Stop, lock, stop};
 
 /// A reservation that would have to leave.
@@ -31,8 +34,10 @@ pub struct Victim {
     pub id: Name,
     /// Its rank.
     pub priority: i32,
-    /// What it holds.
+    /// What it holds, devices apart.
     pub amount: Resources,
+    /// The devices that it holds.
+    pub granted: Option<Granted>,
 }
 
 /// Where a request would fit, and who would have to leave for it. Good for one use at one version.
@@ -55,14 +60,50 @@ pub(super) struct Claims(Mutex<HashMap<Ticket, Vec<Ticket>>>);
 /// What may leave a worker, and what is about to.
 #[derive(Default)]
 struct Tenants {
-    candidates: Vec<(Ticket, i32, Resources)>,
-    leaving: Vec<(Ticket, Resources)>,
+    candidates: Vec<(Ticket, Weighed)>,
+    leaving: Vec<(Ticket, Weighed)>,
+}
+
+/// A worker as it is looked at.
+struct Seen<'a> {
+    at: Candidate,
+    slot: &'a Slot,
+    room: Room,
+}
+
+/// What is free on a worker, or would be.
+#[derive(Clone, Copy)]
+struct Room {
+    free: Free,
+    /// Of devices, where it has them and they are asked for.
+    devices: Option<Devices>,
+}
+
+impl Room {
+    fn plus(&mut self, amount: &Resources, granted: Option<Granted>) {
+        self.free = self.free.plus(amount);
+        let more = self.devices.zip(granted).map(|(free, granted)| free.plus(&granted));
+        self.devices = more.or(self.devices);
+    }
+
+    fn fits(&self, query: &Query) -> bool {
+        let devices = query.devices.is_none_or(|need| self.devices.is_some_and(|d| d.fits(&need)));
+        self.free.fits(&query.amount()) && devices
+    }
+
+    /// What a request gets of the devices, and what those that are `free` have then, while others are
+    /// still there.
+    fn promise(&self, query: &Query, free: &Devices) -> Option<(Granted, Devices)> {
+        let (need, prefer) = query.devices_by_policy()?;
+        let granted = self.devices?.grant(&need, prefer)?;
+        Some((granted, free.promise(&granted)?))
+    }
 }
 
 /// What is there, by who only looks.
-struct AsItIs;
+struct Looking;
 
-impl Planned for AsItIs {
+impl Planned for Looking {
     const REAL: bool = false;
 
     fn free(&self, at: &Candidate, _: &Slot) -> Free {
@@ -79,14 +120,18 @@ impl Engine {
     /// priorities, then with the least capacity; among equal ones by rank, then by index. Changes
     /// nothing; [`Engine::preempt`] does what the plan says.
     ///
+    /// Devices are asked for as in [`Engine::reserve`]: for a part of one, some of those on it leave; for
+    /// several as a whole, all that are on them, where they may.
+    ///
     /// A request that no set of victims would make room for is refused as by
-    /// [`Engine::reserve`]; one that asks for devices is an error
-    /// ([`DeviceError::OneAtATime`](crate::DeviceError::OneAtATime)). Its quota is not asked for here. Takes no lock; allocates; looks at every
+    /// [`Engine::reserve`]. Its quota is not asked for here. Takes no lock; allocates; looks at every
     /// matching worker and at all reservations there ever were at once. The set is the smallest unless
-    /// hundreds would have to leave (see the placement module).
+    /// hundreds would have to leave (see the placement module). What is held and what is claimed of a
+    /// worker come to no more than 8,388 cores, 128 TiB and 256 GPUs together, nor do claims of one
+    /// device to more than 32; a worker where they would is none for the request.
     pub fn plan_preemption(&self, request: &Request<'_>) -> Result<Preemption, ReserveError> {
         let local = self.local();
-        let checked = self.check_amounts(local, request)?;
+        let checked = self.check(local, request)?;
         let terms = request.terms.copied().unwrap_or_default();
         let mut tenants = self.tenants(&terms);
         let mut best: Option<Best> = None;
@@ -97,33 +142,39 @@ impl Engine {
         for (rank, tier) in tiers.iter().enumerate() {
             tier.each(&shared.blocks, |occupant| {
                 let Some(slot) = shared.table.get(occupant.slot) else { return };
-                let word = slot.word();
+                let (word, room) = self.room(occupant.slot, slot, &checked.query);
                 let stamp = slot.stamp();
                 let at = Candidate::new(occupant.slot, stamp, word);
                 let there = stamp.epoch == occupant.epoch && word.state() != State::Removed;
                 if there && word.state().takes(checked.query.ahead) {
                     let tenants = tenants.remove(&at.worker()).unwrap_or_default();
-                    self.weigh(&checked, &terms, rank, (at, slot), tenants, &mut best);
+                    let seen = Seen { at, slot, room };
+                    self.weigh(&checked, &terms, rank, seen, tenants, &mut best);
                 }
             });
         }
         drop(directory);
-        match best {
-            Some((_, mut plan)) => {
-                for victim in &mut plan.victims {
-                    victim.id = self.ledger.id_of(victim.ticket).unwrap_or_default().into();
-                }
-                Ok(plan)
+        if let Some((_, mut plan)) = best {
+            for victim in &mut plan.victims {
+                victim.id = self.ledger.id_of(victim.ticket).unwrap_or_default().into();
             }
-            None => match self.choose(local, &checked, &Limited::of(self, terms.limits, &AsItIs)) {
-                Err(refused) => Err(refused),
-                // It has come to fit meanwhile.
-                Ok(found) => {
-                    let (worker, version) = (found.worker(), found.word.version());
-                    Ok(Preemption { worker, version, victims: Vec::new(), leaving: Vec::new() })
-                }
-            },
+            return Ok(plan);
         }
+        let devices = WithDevices { shared, need: checked.query.devices, beside: &Looking };
+        let found = self.choose(local, &checked, &Limited::of(self, terms.limits, &devices))?;
+        // It has come to fit meanwhile.
+        let (worker, version) = (found.worker(), found.word.version());
+        Ok(Preemption { worker, version, victims: Vec::new(), leaving: Vec::new() })
+    }
+
+    /// What is free on a worker; of devices, if they are asked for.
+    fn room(&self, index: u32, slot: &Slot, query: &Query) -> (Word<Wide>, Room) {
+        let pool = query.devices.and_then(|_| self.registry.shared.pool(index));
+        let (word, devices) = match pool {
+            Some(pool) => slot.devices(pool),
+            None => (slot.word(), None),
+        };
+        (word, Room { free: word.free(), devices })
     }
 
     /// By worker, what the request may displace, and what is leaving already.
@@ -131,16 +182,16 @@ impl Engine {
         let mut tenants = HashMap::<WorkerRef, Tenants>::new();
         for sighting in self.ledger.sightings() {
             let Sighting::Live(ticket, held) = sighting else { continue };
-            let Some(carried) = held.rides.then(|| self.ledger.look_carried(ticket)).flatten()
-            else {
+            if !held.rides {
                 continue;
-            };
+            }
+            let Some(carried) = self.ledger.look_carried(ticket) else { continue };
+            let Some(granted) = self.ledger.look_granted(ticket) else { continue };
+            let one = Weighed { priority: carried.priority, amount: held.amount, granted };
             if self.ledger.is_displaced(ticket) {
-                let on = tenants.entry(worker_of(&held)).or_default();
-                on.leaving.push((ticket, held.amount));
+                tenants.entry(worker_of(&held)).or_default().leaving.push((ticket, one));
             } else if carried.preemptable && carried.priority < terms.priority {
-                let on = tenants.entry(worker_of(&held)).or_default();
-                on.candidates.push((ticket, carried.priority, held.amount));
+                tenants.entry(worker_of(&held)).or_default().candidates.push((ticket, one));
             }
         }
         tenants
@@ -152,42 +203,48 @@ impl Engine {
         checked: &Checked,
         terms: &Terms<'_>,
         rank: usize,
-        (at, slot): (Candidate, &Slot),
+        Seen { at, slot, mut room }: Seen<'_>,
         tenants: Tenants,
         best: &mut Option<Best>,
     ) {
-        let need = &checked.query.need;
-        let limits = Limited::of(self, terms.limits, &AsItIs);
-        if !need.fits_in(&slot.capacity()) || limits.bars(&at) {
+        let query = &checked.query;
+        let need = query.amount();
+        let limits = Limited::of(self, terms.limits, &Looking);
+        let capacity = slot.capacity();
+        if !query.need.fits_in(&capacity) || limits.bars(&at) {
             return;
         }
-        let mut free = at.word.free();
+        let now = room.devices;
         let mut leaving = Vec::new();
-        if !free.fits(need) {
-            for (ticket, amount) in &tenants.leaving {
-                free = free.plus(amount);
+        if !room.fits(query) {
+            for (ticket, one) in &tenants.leaving {
+                room.plus(&one.amount, one.granted);
                 leaving.push(*ticket);
             }
         }
         let missing = |d: Dimension| match need.get(d) {
             0 => 0,
-            n => (n as i64 - free.get(d)).max(0) as u64,
+            n => (n as i64 - room.free.get(d)).max(0) as u64,
         };
         let [cpu, memory, gpus] = Dimension::ALL.map(missing);
         let missing = Resources { cpu, memory, gpus };
-        let held: Vec<Weighed> = tenants
-            .candidates
-            .iter()
-            .map(|&(_, priority, amount)| Weighed { priority, amount })
-            .collect();
-        let Some((cost, set)) = fewest_victims(&held, &missing, slot.weights()) else { return };
+        let held: Vec<Weighed> = tenants.candidates.iter().map(|(_, one)| *one).collect();
+        let devices = query.devices.as_ref().zip(room.devices.as_ref());
+        let fewest = fewest_victims(&held, &missing, devices, slot.weights());
+        let Some((cost, set)) = fewest else { return };
         let key = (cost, rank, at.slot);
         if best.as_ref().is_some_and(|(other, _)| *other <= key) {
             return;
         }
+        set.iter().for_each(|&n| room.plus(&held[n].amount, held[n].granted));
+        let devices = now.is_none_or(|now| room.promise(query, &now).is_some());
+        if !devices || at.word.promise(&need, &capacity).is_none() {
+            return;
+        }
         let victim = |n: usize| {
-            let (ticket, priority, amount) = tenants.candidates[n];
-            Victim { ticket, id: Name::default(), priority, amount }
+            let (ticket, one) = tenants.candidates[n];
+            let Weighed { priority, amount, granted } = one;
+            Victim { ticket, id: Name::default(), priority, amount, granted }
         };
         let victims = set.into_iter().map(victim).collect();
         let (worker, version) = (at.worker(), at.word.version());
@@ -222,7 +279,7 @@ impl Engine {
         request: &Request<'_>,
         plan: &Preemption,
     ) -> Result<Reservation, ReserveError> {
-        let checked = self.check_amounts(local, request)?;
+        let checked = self.check(local, request)?;
         let draft = match self.draft(local, request.id, checked.id_hash, |_| false, |_| false)? {
             Drafted::Mine(draft) => draft,
             Drafted::Held(reservation) => return Ok(reservation),
@@ -257,34 +314,42 @@ impl Engine {
         waits: Vec<Ticket>,
     ) -> Result<Reservation, ReserveError> {
         let worker = plan.worker;
-        let slot = self.registry.shared.table.get(worker.index);
-        let slot = slot.ok_or(ReserveError::UnknownWorker)?;
-        let word = slot.word();
+        let shared = &self.registry.shared;
+        let query = &checked.query;
+        let slot = shared.table.get(worker.index).ok_or(ReserveError::UnknownWorker)?;
+        let (word, now) = self.room(worker.index, slot, query);
         if self.gone(worker) {
             return Err(ReserveError::UnknownWorker);
         }
         let moved = || {
             let now = slot.word();
-            let (free, state) = (now.free().available(), now.state());
+            let (free, state) = (now.shown_free().available(), now.state());
             Err(ReserveError::VersionConflict { version: now.version(), free, state })
         };
-        let need = &checked.query.need;
-        let takes = word.state().takes(checked.query.ahead);
-        if word.version() != plan.version || !takes || !need.fits_in(&slot.capacity()) {
+        let (need, capacity) = (query.amount(), slot.capacity());
+        let takes = word.state().takes(query.ahead);
+        if word.version() != plan.version || !takes || !query.need.fits_in(&capacity) {
             return moved();
         }
         // A plan is the host's to hand in: what it says is not believed, but looked up.
-        let Some(room) = self.room_without(worker, word.free(), plan, terms) else {
+        let room = self.room_without(worker, now, plan, terms);
+        let Some(room) = room.filter(|room| room.fits(query) && self.suits(local, checked, worker))
+        else {
             return moved();
         };
-        if !room.fits(need) || !self.suits(local, checked, worker) {
-            return moved();
-        }
-        self.ledger.aim(draft, worker.index, worker.incarnation, need);
-        let less = word.promise(need);
-        if !slot.swap_from(word, less) {
-            return moved();
-        }
+        let promised = now.devices.map(|free| room.promise(query, &free));
+        let Some(less) = word.promise(&need, &capacity) else { return moved() };
+        self.ledger.aim(draft, worker.index, worker.incarnation, &need);
+        let swapped = match (promised, shared.pool(worker.index)) {
+            (None, _) => slot.swap_from(word, less).then_some(less),
+            (Some(Some((granted, left))), Some(pool)) => {
+                let swapped = slot.swap_with_devices(pool, (word, less), left);
+                let swapped = swapped.map_err(|_| ReserveError::Contended)?;
+                swapped.inspect(|_| self.ledger.grant(draft.index(), granted))
+            }
+            (Some(_), _) => return moved(),
+        };
+        let Some(less) = swapped else { return moved() };
         stop(Stop::Claimed);
         let ticket = draft.ticket();
         if !waits.is_empty() {
@@ -296,8 +361,7 @@ impl Engine {
             self.claims.remove(ticket);
             return Err(ReserveError::UnknownWorker);
         }
-        let shared = &self.registry.shared;
-        shared.blocks.taken(&shared.table, slot, less, need);
+        shared.blocks.taken(&shared.table, slot, less, &need);
         for victim in &plan.victims {
             self.ledger.displace(victim.ticket);
         }
@@ -310,10 +374,10 @@ impl Engine {
     fn room_without(
         &self,
         worker: WorkerRef,
-        mut free: Free,
+        mut room: Room,
         plan: &Preemption,
         terms: &Terms<'_>,
-    ) -> Option<Free> {
+    ) -> Option<Room> {
         let mut seen = Vec::new();
         let tickets = plan.victims.iter().map(|v| (v.ticket, true));
         for (ticket, victim) in tickets.chain(plan.leaving.iter().map(|&t| (t, false))) {
@@ -327,9 +391,9 @@ impl Engine {
                 return None;
             }
             seen.push(ticket);
-            free = free.plus(&held.amount);
+            room.plus(&held.amount, self.ledger.look_granted(ticket)?);
         }
-        Some(free)
+        Some(room)
     }
 
     fn is_held(&self, ticket: Ticket) -> bool {

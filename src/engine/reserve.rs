@@ -195,19 +195,6 @@ impl Engine {
         Ok(Checked { selector, asked, id_hash, query })
     }
 
-    /// The same, for a preemption, which is of amounts alone.
-    pub(super) fn check_amounts(
-        &self,
-        local: &Local,
-        request: &Request<'_>,
-    ) -> Result<Checked, ReserveError> {
-        let checked = self.check(local, request)?;
-        match checked.query.devices {
-            Some(_) => Err(DeviceError::OneAtATime.into()),
-            None => Ok(checked),
-        }
-    }
-
     /// A record that holds the id, or what holds it already. `own`: a draft that the caller
     /// itself is making, for the same batch. `given`: a record that it has pledged, see
     /// [`crate::ledger::Ledger::claim`].

@@ -325,7 +325,6 @@ fn devices(error: DeviceError) -> slotwise_error_t {
             too_large(Dimension::Memory, given, Resources::MAX.memory)
         }
         DeviceError::BesideGpus => status(SLOTWISE_GPUS_BESIDE_DEVICES),
-        DeviceError::OneAtATime => status(SLOTWISE_ONE_AT_A_TIME),
     }
 }
 

@@ -41,7 +41,7 @@ pub const SLOTWISE_LEAVING: u32 = 1;
 pub struct slotwise_victim_t {
     /// Its ticket.
     pub ticket: u64,
-    /// What it holds; 0 with SLOTWISE_LEAVING, as all that follows.
+    /// What it holds, devices apart; 0 with SLOTWISE_LEAVING, as all that follows.
     pub amount: slotwise_resources_t,
     /// Its rank.
     pub priority: i32,
@@ -102,6 +102,7 @@ impl slotwise_preemption_t {
                     id: Name::default(),
                     priority: victim.priority,
                     amount: victim.amount.into(),
+                    granted: None,
                 }),
                 flags => return Err(args::unknown("flags", flags as u64).at(index).into()),
             }
@@ -120,13 +121,16 @@ impl slotwise_preemption_t {
 /// Changes nothing; slotwise_preempt does what the plan says. The account's quota is not asked for
 /// here.
 ///
+/// Devices are asked for as in slotwise_reserve: for a part of one, some of those on it leave; for
+/// several as a whole, all that are on them.
+///
 /// Writes those that would have to leave to `victims`, and after them those that are about to leave
 /// for others and that it has to wait for (SLOTWISE_LEAVING); `*count`: how many in all. Looks at
 /// every matching worker, and at all reservations there ever were at once. Allocates.
 ///
 /// Returns SLOTWISE_ARRAY_TOO_SMALL where there are more than `capacity`: `*count` says how many,
 /// and nothing else is written. Where no set of victims would make room: as slotwise_reserve.
-/// SLOTWISE_ONE_AT_A_TIME where it asks for devices; SLOTWISE_OVERLAP, SLOTWISE_COUNT.
+/// SLOTWISE_OVERLAP, SLOTWISE_COUNT.
 ///
 /// Threads: any. No lock.
 /// Safety: `request` points to a slotwise_request_t; `preemption` points to a slotwise_preemption_t
@@ -191,8 +195,7 @@ pub unsafe extern "C" fn slotwise_preemption_plan(
 ///
 /// Returns SLOTWISE_VERSION_CONFLICT where the worker has changed since, or a victim is not what
 /// the plan takes it for: make another plan. SLOTWISE_UNKNOWN_VALUE where the counts of
-/// `preemption` are not those of `victims`. SLOTWISE_ONE_AT_A_TIME where the request asks for devices.
-/// Otherwise as slotwise_reserve; SLOTWISE_COUNT.
+/// `preemption` are not those of `victims`. Otherwise as slotwise_reserve; SLOTWISE_COUNT.
 ///
 /// Threads: any. Takes a lock for a short time if anybody has to leave.
 /// Safety: `request` points to a slotwise_request_t, `preemption` to a slotwise_preemption_t;

@@ -130,17 +130,15 @@ pub const SLOTWISE_TOO_MANY_DEVICES: i32 = 83;
 /// GPUs by number beside devices: a request asks for one of the two; a worker with devices has as
 /// many GPUs as devices, none of them set aside.
 pub const SLOTWISE_GPUS_BESIDE_DEVICES: i32 = 84;
-/// Devices are asked for in a preemption, where they cannot be had.
-pub const SLOTWISE_ONE_AT_A_TIME: i32 = 85;
 /// Two devices of the worker have the same id; slotwise_last_error says which is the second.
-pub const SLOTWISE_DUPLICATE_DEVICE: i32 = 86;
+pub const SLOTWISE_DUPLICATE_DEVICE: i32 = 85;
 /// A device's island is too high (SLOTWISE_MAX_ISLAND).
-pub const SLOTWISE_ISLAND_TOO_HIGH: i32 = 87;
+pub const SLOTWISE_ISLAND_TOO_HIGH: i32 = 86;
 /// The worker's GPUs are devices: a reservation can hold no number of GPUs there, and its devices stay
 /// as they are.
-pub const SLOTWISE_DEVICES_STAY: i32 = 88;
+pub const SLOTWISE_DEVICES_STAY: i32 = 87;
 /// No request has come yet to a policy that learns, or other threads have its planners in hand.
-pub const SLOTWISE_NOTHING_LEARNED: i32 = 89;
+pub const SLOTWISE_NOTHING_LEARNED: i32 = 88;
 
 /// A fault in slotwise itself. Nothing was oversold; please report it with what it wrote to the
 /// standard error stream.
@@ -215,7 +213,6 @@ pub(super) const fn text(status: i32) -> &'static CStr {
         SLOTWISE_DEVICE_PARTS => c"of several devices, each must be whole",
         SLOTWISE_TOO_MANY_DEVICES => c"more devices than a worker can have",
         SLOTWISE_GPUS_BESIDE_DEVICES => c"GPUs are given by number beside devices",
-        SLOTWISE_ONE_AT_A_TIME => c"devices are not asked for in preemptions",
         SLOTWISE_DUPLICATE_DEVICE => c"two devices of the worker have the same id",
         SLOTWISE_ISLAND_TOO_HIGH => c"a device's island is too high",
         SLOTWISE_DEVICES_STAY => c"the worker's GPUs are devices, whose number cannot be changed",

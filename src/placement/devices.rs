@@ -161,8 +161,6 @@ pub enum DeviceError {
     },
     /// GPUs are asked for by number beside devices.
     BesideGpus,
-    /// Devices are asked for in a preemption.
-    OneAtATime,
 }
 
 impl fmt::Display for DeviceError {
@@ -184,7 +182,6 @@ impl fmt::Display for DeviceError {
             DeviceError::BesideGpus => {
                 f.write_str("GPUs are asked for by number and as devices; one of the two will do")
             }
-            DeviceError::OneAtATime => f.write_str("devices are not asked for in preemptions"),
         }
     }
 }
@@ -245,19 +242,24 @@ const fn eighths(milli: u32) -> u64 {
     }
 }
 
-/// What one device has free. As one number: 11 bits of thousandths, 27 of memory, 8 of the island,
-/// and one that says that it is there.
+/// What one device has free: less than nothing where more is promised than those have left who are to
+/// leave (see `engine::preempt`). As one number: 16 bits of thousandths and 32 of memory, each plus half
+/// its range, so that a value in range never borrows from its neighbour; 8 of the island, and one that
+/// says that the device is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Device(u64);
 
 impl Device {
-    const MEMORY: u32 = 11;
-    const ISLAND: u32 = 40;
+    const MEMORY: u32 = 16;
+    const ISLAND: u32 = 48;
     const THERE: u64 = 1 << 63;
+    const HALF_MILLI: i64 = 1 << 15;
+    const HALF_MEMORY: i64 = 1 << 31;
 
-    pub(crate) fn new(milli: u32, memory: u64, island: u8) -> Device {
+    pub(crate) fn new(milli: i64, memory: i64, island: u8) -> Device {
         let there = Self::THERE | u64::from(island) << Self::ISLAND;
-        Device(there | memory << Self::MEMORY | u64::from(milli))
+        let [milli, memory] = [milli + Self::HALF_MILLI, memory + Self::HALF_MEMORY];
+        Device(there | (memory as u64) << Self::MEMORY | milli as u64)
     }
 
     pub(crate) const fn from_bits(bits: u64) -> Device {
@@ -272,19 +274,32 @@ impl Device {
         self.0 & Self::THERE != 0
     }
 
+    /// Thousandths free; nothing where it is less.
     pub(crate) const fn milli(self) -> u32 {
-        self.0 as u32 & 0x7ff
+        let left = self.left_milli();
+        if left > 0 { left as u32 } else { 0 }
     }
 
+    /// Memory free in MiB; nothing where it is less.
     pub(crate) const fn memory(self) -> u64 {
-        self.0 >> Self::MEMORY & 0x7ff_ffff
+        let left = self.left_memory();
+        if left > 0 { left as u64 } else { 0 }
     }
 
-    const fn island(self) -> u8 {
+    /// What would be free if nobody who is to leave were waited for.
+    pub(crate) const fn left_milli(self) -> i64 {
+        (self.0 & 0xffff) as i64 - Self::HALF_MILLI
+    }
+
+    pub(crate) const fn left_memory(self) -> i64 {
+        (self.0 >> Self::MEMORY & 0xffff_ffff) as i64 - Self::HALF_MEMORY
+    }
+
+    pub(crate) const fn island(self) -> u8 {
         (self.0 >> Self::ISLAND) as u8
     }
 
-    const fn fits(self, need: &DeviceNeed) -> bool {
+    pub(crate) const fn fits(self, need: &DeviceNeed) -> bool {
         self.is_there() && self.milli() >= need.milli && self.memory() >= need.memory
     }
 }
@@ -298,7 +313,7 @@ impl Devices {
     pub(crate) fn all_free(devices: impl Iterator<Item = (u64, u8)>) -> Devices {
         let mut all = Devices::default();
         for (device, (memory, island)) in all.0.iter_mut().zip(devices) {
-            *device = Device::new(WHOLE.into(), memory, island);
+            *device = Device::new(WHOLE.into(), memory as i64, island);
         }
         all
     }
@@ -316,7 +331,7 @@ impl Devices {
     /// What is free in one number, such that a request does not fit where its own is more: the
     /// devices that are free as a whole, in eighths; where none is, the largest part.
     pub(crate) fn digest(&self) -> u64 {
-        let whole = self.0.iter().filter(|device| device.milli() == WHOLE.into()).count();
+        let whole = self.0.iter().filter(|device| device.milli() == u32::from(WHOLE)).count();
         match whole as u64 {
             0 => eighths(self.0.iter().map(|device| device.milli()).max().unwrap_or(0)),
             whole => EIGHTHS * whole,
@@ -408,6 +423,16 @@ impl Devices {
         self.changed(granted, |free, part| free.wrapping_sub(part))
     }
 
+    /// With these promised to somebody whom others are to make room for; none where so much is promised
+    /// already that it could not be written down.
+    pub(crate) fn promise(&self, granted: &Granted) -> Option<Devices> {
+        let room = granted.devices.iter().map(|i| self.0[i]).all(|device| {
+            device.left_milli() >= i64::from(granted.milli) - Device::HALF_MILLI
+                && device.left_memory() >= granted.memory as i64 - Device::HALF_MEMORY
+        });
+        room.then(|| self.minus(granted))
+    }
+
     /// With these given back.
     pub(crate) fn plus(&self, granted: &Granted) -> Devices {
         self.changed(granted, |free, part| free.wrapping_add(part))
@@ -418,8 +443,8 @@ impl Devices {
         let mut now = *self;
         for i in granted.devices.iter().filter(|&i| all.0[i].is_there()) {
             let (free, most) = (self.0[i], all.0[i]);
-            let milli = (free.milli() + u32::from(granted.milli)).min(most.milli());
-            let memory = (free.memory() + granted.memory).min(most.memory());
+            let milli = (free.left_milli() + i64::from(granted.milli)).min(most.left_milli());
+            let memory = (free.left_memory() + granted.memory as i64).min(most.left_memory());
             now.0[i] = Device::new(milli, memory, most.island());
         }
         now
@@ -450,7 +475,8 @@ mod tests {
 
     fn devices() -> impl Strategy<Value = Devices> {
         let milli = prop_oneof![Just(1000u32), Just(0), 0u32..=1000];
-        let device = (milli, 0u64..=4, 0u8..4).prop_map(|(m, memory, i)| Device::new(m, memory, i));
+        let device =
+            (milli, 0i64..=4, 0u8..4).prop_map(|(m, memory, i)| Device::new(m.into(), memory, i));
         prop::collection::vec(device, 0..=MAX_DEVICES).prop_map(|some| {
             let mut all = Devices::default();
             all.0[..some.len()].copy_from_slice(&some);

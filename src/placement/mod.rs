@@ -23,4 +23,6 @@ pub use pack::{Packing, least_workers, pack};
 pub use policy::{Policy, UnknownPolicy};
 pub use resources::{Dimension, Free, Resources};
 pub use score::{free_share, score, weights};
-pub use victims::{Cost, Held as Victim, fewest as fewest_victims};
+#[cfg(all(test, not(slotwise_loom)))]
+pub(crate) use victims::naive as fewest_victims_naive;
+pub(crate) use victims::{Cost, Held as Victim, fewest as fewest_victims};

@@ -87,6 +87,15 @@ impl Resources {
         }
     }
 
+    /// The larger of the two in each dimension.
+    pub(crate) fn most(&self, other: &Resources) -> Resources {
+        Resources {
+            cpu: self.cpu.max(other.cpu),
+            memory: self.memory.max(other.memory),
+            gpus: self.gpus.max(other.gpus),
+        }
+    }
+
     /// Nothing in any dimension?
     pub const fn is_zero(&self) -> bool {
         self.cpu == 0 && self.memory == 0 && self.gpus == 0

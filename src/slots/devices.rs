@@ -238,6 +238,23 @@ impl<L: Layout> Slot<L> {
         Err(Refused::Contended)
     }
 
+    /// As [`Slot::swap_from`], and says what the devices have free then. The word that it made; none
+    /// where the slot has changed since.
+    pub(crate) fn swap_with_devices<const N: usize>(
+        &self,
+        pool: &Pool<N>,
+        (word, new): (Word<L>, Word<L>),
+        devices: Devices,
+    ) -> Result<Option<Word<L>>, Refused<L>> {
+        let page = pool.take().ok_or(Refused::Contended)?;
+        let mut own = Own { pool, page: Some(page) };
+        let changed = self.turn(pool, word, new, page, devices);
+        if changed.is_some() {
+            own.page = None;
+        }
+        Ok(changed.map(|changed| changed.after))
+    }
+
     /// As [`Slot::give`], and gives these devices back.
     pub(crate) fn give_with_devices<const N: usize>(
         &self,

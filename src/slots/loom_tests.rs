@@ -4,6 +4,7 @@
 //! The steps are those of `slots::blocks` on one place of one column, with one word above it.
 
 mod devices;
+mod promises;
 
 use loom::sync::Arc;
 use loom::thread;

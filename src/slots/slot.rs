@@ -358,6 +358,9 @@ impl<L: Layout> Slot<L> {
 
     /// Changes what the slot can hold, its state, or what it stands for, as one change. Under the
     /// registry's lock; returns the word that it made.
+    ///
+    /// Races with a promise ([`Word::promise`]), which reads the capacity after the word that it swaps
+    /// from: it must never meet less than that word counts with, so a capacity is lowered after the word.
     pub(crate) fn revise(
         &self,
         capacity: Resources,
@@ -368,18 +371,23 @@ impl<L: Layout> Slot<L> {
             self.stamp.store(stamp.bits(), Ordering::Release);
         }
         let old = self.capacity();
-        if old != capacity {
-            self.set_capacity(capacity);
+        let most = if bug(Bug::CapacityLoweredFirst) { capacity } else { old.most(&capacity) };
+        if old != most {
+            self.set_capacity(most);
         }
-        self.swap(|word| {
+        let changed = self.swap(|word| {
             let free = word.free().minus(&old).plus(&capacity);
             let new = Word::new(free, state, word.version() + 1);
             match word.page() {
                 0 => new,
                 page => new.with_devices(page, free.gpus as u64),
             }
-        })
-        .after
+        });
+        if most != capacity {
+            stop(Stop::Swap);
+            self.set_capacity(capacity);
+        }
+        changed.after
     }
 
     fn swap(&self, new: impl Fn(Word<L>) -> Word<L>) -> Changed<L> {
@@ -396,7 +404,8 @@ impl<L: Layout> Slot<L> {
 
     fn set_capacity(&self, capacity: Resources) {
         // Relaxed: readers outside the registry's lock use it for scores and for "could this ever
-        // fit", which a change under way may answer either way.
+        // fit", which a change under way may answer either way; a promise, whose swap is the order
+        // (its partner is `revise`: a store that is seen before the swap comes after the word's).
         self.capacity.store(capacity.to_bits(), Ordering::Relaxed);
         let weights = crate::placement::weights(&capacity);
         for (d, cell) in Dimension::ALL.into_iter().zip(&self.weights) {

@@ -28,7 +28,7 @@ use core::marker::PhantomData;
 use super::State;
 use super::hints::Sizes;
 use super::wide::WideCell;
-use crate::placement::{Devices, Free, Resources};
+use crate::placement::{Devices, Dimension, Free, Resources};
 #[cfg(test)]
 use crate::sync::{AtomicU64, Ordering};
 
@@ -303,11 +303,20 @@ impl<L: Layout> Word<L> {
     }
 
     /// With `amount` promised to one reservation, also where that leaves less than nothing: others who
-    /// hold as much are to leave. The caller has seen that they do.
-    #[inline]
-    pub(crate) fn promise(self, amount: &Resources) -> Self {
-        let low = self.low - Self::amount(amount);
-        Word { low, high: self.high + 1, layout: PhantomData }
+    /// hold as much are to leave. The caller has seen that they do. None where what is held and what is
+    /// promised, of a worker of this capacity, would come to more than can be written down however
+    /// small the worker becomes.
+    pub(crate) fn promise(self, amount: &Resources, capacity: &Resources) -> Option<Self> {
+        let left = self.free().minus(amount);
+        let fields = [L::CPU, L::MEMORY, L::GPUS].into_iter().zip(Dimension::ALL);
+        let room = fields.into_iter().all(|(field, d)| {
+            amount.get(d) == 0 || capacity.get(d) as i64 - left.get(d) <= field.bias() as i64
+        });
+        room.then(|| Word {
+            low: self.low - Self::amount(amount),
+            high: self.high + 1,
+            layout: PhantomData,
+        })
     }
 
     /// With `need` taken by one reservation, if it fits, as [`Free::fits`] says: all fields at once,
@@ -340,7 +349,6 @@ impl<L: Layout> Word<L> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::placement::Dimension;
     use proptest::prelude::*;
 
     fn free(cpu: u64, memory: u64, gpus: u64) -> impl Strategy<Value = Free> {

@@ -571,7 +571,7 @@ static void every_status_has_a_text(void) {
     const int32_t statuses[] = {
         0,  1,  2,  10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 21, 22, 30, 31, 32, 33, 34, 35,
         36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 60, 61, 62, 63, 64,
-        65, 66, 67, 68, 69, 70, 71, 72, 80, 81, 82, 83, 84, 85, 86, 87, 88, 89, 99};
+        65, 66, 67, 68, 69, 70, 71, 72, 80, 81, 82, 83, 84, 85, 86, 87, 88, 99};
     for (size_t k = 0; k < sizeof statuses / sizeof *statuses; k++) {
         CHECK(strcmp(slotwise_status_text(statuses[k]), "unknown status") != 0);
     }

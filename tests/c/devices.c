@@ -208,9 +208,6 @@ static void numbers_and_devices_do_not_mix(void) {
     OK(slotwise_explain(engine, &jobs[2], &why, &explained, 1, &count));
     CHECK(why.status == SLOTWISE_BUSY && why.reasons.gpus == 1);
     CHECK(explained.reason == SLOTWISE_REASON_SHORT && explained.missing.gpus == 2);
-    SIZED(slotwise_preemption_t, plan);
-    CHECK_STATUS(slotwise_preemption_plan(engine, &jobs[0], &plan, NULL, 0, &count),
-                 SLOTWISE_ONE_AT_A_TIME);
 
     /* A device is a GPU to a quota. */
     slotwise_quota_t quota = {SLOTWISE_UNLIMITED, SLOTWISE_UNLIMITED, 1};
@@ -222,6 +219,36 @@ static void numbers_and_devices_do_not_mix(void) {
     CHECK_STATUS(reserve(engine, terms, &over), SLOTWISE_QUOTA_EXCEEDED);
     CHECK(last_error().dimension == SLOTWISE_GPUS && last_error().limit == 1);
     finish(engine, 3);
+}
+
+/* A device is claimed, and is nobody's while those on it have not left. */
+static void devices_are_made_room_for(void) {
+    slotwise_engine_t engine = engine_new();
+    shared(engine, "w");
+    slotwise_terms_t low = asks(2, 1000, 0, 0), high = asks(1, 600, 0, 0);
+    low.flags = SLOTWISE_PREEMPTABLE;
+    low.priority = -1;
+    uint64_t all = 0, more = 0;
+    OK(reserve(engine, low, &all));
+    OK(reserve(engine, low, &more));
+    slotwise_request_t job = request("job", 1, 1);
+    job.terms = &high;
+    SIZED(slotwise_preemption_t, plan);
+    slotwise_victim_t victims[2];
+    size_t count = 0;
+    OK(slotwise_preemption_plan(engine, &job, &plan, victims, 2, &count));
+    CHECK(count == 1 && plan.victim_count == 1 && victims[0].ticket == all);
+    slotwise_placement_t claim, placed;
+    OK(slotwise_preempt(engine, &job, &plan, victims, count, &claim));
+    CHECK(claim.provisional == 1);
+    slotwise_granted_t g = granted(engine, claim.ticket);
+    CHECK(g.devices == 1 && g.milli == 600);
+    CHECK_STATUS(slotwise_confirm(engine, claim.ticket, &placed), SLOTWISE_WAITING);
+    OK(slotwise_release(engine, all, NULL));
+    CHECK_STATUS(reserve(engine, asks(2, 1000, 0, 0), &more), SLOTWISE_BUSY);
+    OK(slotwise_confirm(engine, claim.ticket, &placed));
+    CHECK(placed.provisional == 0);
+    finish(engine, 2);
 }
 
 static void requests_that_cannot_be_right_change_nothing(void) {
@@ -380,6 +407,7 @@ int main(void) {
         TEST(several_are_near_to_one_another),
         TEST(it_is_told_who_holds_what),
         TEST(numbers_and_devices_do_not_mix),
+        TEST(devices_are_made_room_for),
         TEST(requests_that_cannot_be_right_change_nothing),
         TEST(workers_that_cannot_be_right_are_not_registered),
         TEST(arguments_that_are_wrong),

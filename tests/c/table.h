@@ -153,7 +153,6 @@ static const char *status_name(int32_t status) {
                  {SLOTWISE_DEVICE_PARTS, "device_parts"},
                  {SLOTWISE_TOO_MANY_DEVICES, "too_many_devices"},
                  {SLOTWISE_GPUS_BESIDE_DEVICES, "gpus_beside_devices"},
-                 {SLOTWISE_ONE_AT_A_TIME, "one_at_a_time"},
                  {SLOTWISE_DUPLICATE_DEVICE, "duplicate_device"},
                  {SLOTWISE_ISLAND_TOO_HIGH, "island_too_high"},
                  {SLOTWISE_DEVICES_STAY, "devices_stay"}};

@@ -12,7 +12,6 @@ pub(super) fn device_status(error: &DeviceError) -> &'static str {
         DeviceError::TooMany { .. } => "too_many_devices",
         DeviceError::TooMuchMemory { .. } => "too_large",
         DeviceError::BesideGpus => "gpus_beside_devices",
-        DeviceError::OneAtATime => "one_at_a_time",
         other => panic!("the table names no {other:?}"),
     }
 }

@@ -2,6 +2,7 @@
 
 use slotwise::{
     ConfirmError, Limit, Preemption, Request, Reservation, ReserveError, Scope, Terms, Verdict,
+    WorkerUpdate,
 };
 
 use crate::common::*;
@@ -193,4 +194,33 @@ fn preemption_among_others_never_oversells() {
     });
     assert_eq!(e.reservation_count(), 0);
     assert_eq!(e.see("a").free, free(1000, 1000, 0));
+}
+
+/// Each claim displaces the one before it, which has not left yet: what is claimed of a worker ends where it
+/// could not be written down, and runs into no other amount.
+#[test]
+fn claims_on_claims_never_reach_another_amount() {
+    let e = engine([w("large", 8_000_000, 1000), gpu("small", 1000, 1000, "t", 8)]);
+    let large = Request::new(b"large", r(8_000_000, 1)).terms(&LOW);
+    e.reserve(&large).unwrap();
+    let next = Terms::new().priority(1).preemptable(true);
+    let request = Request::new(b"more", r(8_000_000, 1)).terms(&next);
+    let answer = e.unchanged(|e| e.plan_preemption(&request));
+    assert_eq!(refused(answer), Verdict::Busy);
+    let mut held = Vec::new();
+    for priority in 0.. {
+        let terms = Terms::new().priority(priority).preemptable(true);
+        let request = Request::anonymous(r(1, 1).gpus(8)).terms(&terms);
+        let Ok(plan) = e.plan_preemption(&request) else { break };
+        held.push(e.preempt(&request, &plan).unwrap().ticket);
+        let gpus = held.len() as i64;
+        assert_eq!(e.see("small").free, free(1000 - gpus, 1000 - gpus, 8 - 8 * gpus));
+        assert!(e.audit().is_ok());
+    }
+    assert_eq!(held.len(), 32);
+    // However small it becomes, it is written down.
+    e.update_worker(b"small", WorkerUpdate::new().total(r(1, 1).gpus(1))).unwrap();
+    assert_eq!(e.see("small").free, free(-31, -31, -255));
+    held.into_iter().for_each(|ticket| _ = e.release(ticket).unwrap());
+    assert_eq!(e.see("small").free, free(1, 1, 1));
 }

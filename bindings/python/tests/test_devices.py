@@ -92,17 +92,20 @@ def test_a_gang(two: Engine) -> None:
     assert two.worker_devices("n") == UNTOUCHED
 
 
-def test_ways_that_take_none(two: Engine) -> None:
-    request = Request("x", 1, terms=asking())
-    calls: Tuple[Callable[[], Any], ...] = (
-        lambda: two.plan_preemption(request),
-        lambda: two.preempt(request, s.Preemption(two.find("n"), 0)),
-    )
-    for call in calls:
-        with pytest.raises(s.OneAtATime) as error:
-            call()
-        assert error.value.status == s.Status.ONE_AT_A_TIME
-    assert two.worker_devices("n") == UNTOUCHED and two.counts().reservations == 0
+def test_devices_are_made_room_for(two: Engine) -> None:
+    low = two.reserve("low", 1, terms=Terms(preemptable=True, devices=DeviceNeed(2)))
+    request = Request("high", 1, terms=Terms(priority=1, devices=DeviceNeed(1, 600)))
+    plan = two.plan_preemption(request)
+    assert [victim.id for victim in plan.victims] == ["low"]
+    claim = two.preempt(request, plan)
+    assert claim.provisional and claim.granted == Granted((1,), 600, 0)
+    with pytest.raises(s.Waiting):
+        two.confirm(claim)
+    low.release()
+    assert two.confirm(claim).worker == claim.worker
+    assert two.worker_devices("n")[1] == DeviceState(400, 0, 0, 254)
+    claim.release()
+    assert two.worker_devices("n") == UNTOUCHED
 
 
 def test_devices_stay(two: Engine) -> None:

@@ -15,7 +15,7 @@ impl World {
         };
         let fits = held.is_some_and(|held| word.free().plus(&held).fits(&ONE));
         self.ledger.aim(draft, at as u32, self.stamps[at].incarnation, &ONE);
-        let less = word.promise(&ONE);
+        let less = word.promise(&ONE, &slot.capacity()).expect("not so much");
         if word.version() == version && fits && slot.swap_from(word, less) {
             assert!(self.ledger.publish(draft, less.version(), || self.gone(at)));
             return Some(draft.ticket());

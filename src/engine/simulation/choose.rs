@@ -180,9 +180,18 @@ impl World {
     fn pressing(&self, rng: &mut Rng) -> Ask {
         let mut ask = self.ask(rng, 1);
         if let Some(on) = &mut ask.terms {
-            on.priority = 3;
+            on.priority = 3 + rng.below(3) as i32;
         }
         ask
+    }
+
+    /// The same without anything that keeps it from a worker but what is free there.
+    pub(super) fn alone(&self, rng: &mut Rng) -> Ask {
+        let mut ask = self.pressing(rng);
+        if let Some(on) = &mut ask.terms {
+            (on.groups, on.priority) = (0, rng.below(7) as i32);
+        }
+        Ask { id: 0, ..ask }
     }
 
     /// Most often one that is held.

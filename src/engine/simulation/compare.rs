@@ -17,7 +17,10 @@ use crate::placement::{DeviceNeed, Dimension, Resources};
 use crate::registry::WorkerRef;
 
 /// `Err`: what is wrong.
-type Checked = Result<(), String>;
+pub(super) type Checked = Result<(), String>;
+
+/// What a device has, all of it free.
+const ALL: (i64, i64) = (1000, DEVICE_MEMORY as i64);
 
 fn add(sum: &mut Resources, amount: &Resources) {
     sum.cpu += amount.cpu;
@@ -42,7 +45,8 @@ impl World {
             .reservations(engine)
             .and_then(|()| self.workers(engine))
             .and_then(|()| self.counts(engine))
-            .and_then(|()| self.searches(engine, &mut baton.rng));
+            .and_then(|()| self.searches(engine, &mut baton.rng))
+            .and_then(|()| self.displacements(engine, self.alone(&mut baton.rng)));
         if let Err(what) = compared {
             self.fail(format!("at rest: {what}"));
         }
@@ -129,7 +133,7 @@ impl World {
             return Err(format!("{} workers are registered", engine.worker_count()));
         }
         let mut held = BTreeMap::<WorkerRef, Resources>::new();
-        let mut devices = BTreeMap::<(WorkerRef, usize), (u16, u64)>::new();
+        let mut devices = BTreeMap::<(WorkerRef, usize), (i64, i64)>::new();
         for (&ticket, one) in &self.model.live {
             let at = self.model.now_at(one.at);
             add(held.entry(at).or_default(), &one.amount);
@@ -144,13 +148,11 @@ impl World {
             if !as_asked {
                 return Err(format!("{ticket:?} has been granted {granted:?}: {one:?}"));
             }
-            if let Some(granted) = granted {
-                for i in granted.devices.iter() {
-                    let free = devices.entry((at, i)).or_insert((1000, DEVICE_MEMORY));
-                    let left =
-                        free.0.checked_sub(granted.milli).zip(free.1.checked_sub(granted.memory));
-                    *free = left.ok_or_else(|| format!("device {i} of {at} is oversold"))?;
-                }
+            // A claim that waits for others may leave less than nothing; see `watch` for what is held.
+            for i in granted.iter().flat_map(|granted| granted.devices.iter()) {
+                let granted = granted.expect("as before");
+                let free = devices.entry((at, i)).or_insert(ALL);
+                *free = (free.0 - i64::from(granted.milli), free.1 - granted.memory as i64);
             }
         }
         self.model.early_beats.clear();
@@ -165,10 +167,11 @@ impl World {
             let held = held.remove(&info.worker).unwrap_or_default();
             let mut free = crate::placement::Free::from(expected.capacity()).minus(&held);
             if expected.devices {
-                let left = |i| devices.remove(&(info.worker, i)).unwrap_or((1000, DEVICE_MEMORY));
+                let left = |i| devices.remove(&(info.worker, i)).unwrap_or(ALL);
                 let left = [0, 1].map(left);
-                let there = info.devices.iter().map(|d| (d.free_milli, d.free_memory));
-                if !there.eq(left) {
+                let there =
+                    info.devices.iter().map(|d| (d.free_milli.into(), d.free_memory as i64));
+                if !there.eq(left.map(|one| (one.0.max(0), one.1.max(0)))) {
                     return Err(format!("{left:?} should be free of devices: {info:?}"));
                 }
                 free.gpus = left.iter().filter(|one| one.0 == 1000).count() as i64;

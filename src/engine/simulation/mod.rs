@@ -11,6 +11,7 @@
 mod baton;
 mod choose;
 mod compare;
+mod displace;
 mod model;
 mod ops;
 mod record;

@@ -5,7 +5,6 @@ use super::ops::{Ask, Op, Outcome, Step, Word};
 use super::world::{Flight, World};
 use crate::engine::*;
 use crate::ledger::Ticket;
-use crate::placement::DeviceError;
 use crate::registry::{WorkerError, WorkerInfo, WorkerRef};
 use crate::slots::State;
 
@@ -141,10 +140,6 @@ impl World {
             }
             ReserveError::QuotaExceeded { dimension, used, limit } => {
                 ask.is_some_and(|ask| used + ask.charge().get(dimension) > limit)
-            }
-            // Some ways do not lead to devices.
-            ReserveError::Devices(error) => {
-                error == DeviceError::OneAtATime && matches!(op, Op::Plan(_) | Op::Preempt(..))
             }
             ReserveError::DeadlinePassed { deadline, now } => deadline <= now && now <= self.clock,
             _ => false,

@@ -64,9 +64,14 @@ impl DeviceSet {
     /// No device.
     pub const NONE: DeviceSet = DeviceSet(0);
 
+    /// Whether the device of this index is one of them.
+    pub fn has(self, index: usize) -> bool {
+        self.0 >> index & 1 == 1
+    }
+
     /// Their indexes, rising.
     pub fn iter(self) -> impl Iterator<Item = usize> {
-        (0..MAX_DEVICES).filter(move |i| self.0 >> i & 1 == 1)
+        (0..MAX_DEVICES).filter(move |&i| self.has(i))
     }
 }
 
@@ -340,6 +345,13 @@ impl Node {
     /// Whether more is free than in another state of the same node, in any respect.
     pub fn has_more_than(&self, before: &Node) -> bool {
         self.cpu > before.cpu || self.memory > before.memory || self.free() > before.free()
+    }
+
+    /// Whether it may take what it did not take before.
+    pub fn may_take_more(&self, before: &Node) -> bool {
+        let alike = (self.model, self.count) == (before.model, before.count);
+        let more = self.milli.iter().zip(&before.milli).any(|(now, was)| now > was);
+        !alike || more || self.cpu > before.cpu || self.memory > before.memory
     }
 
     /// A number that states of the same model with as much free, whichever device has it, and with

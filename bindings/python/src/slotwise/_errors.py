@@ -142,10 +142,6 @@ class InvalidDevices(InvalidArgument):
             self.index = error.index
 
 
-class OneAtATime(InvalidArgument):
-    """Devices are asked for in a preemption, where they cannot be had."""
-
-
 class DevicesStay(SlotwiseError):
     """The worker's GPUs are devices, and what a reservation holds of them stays as it is."""
 
@@ -328,7 +324,6 @@ _BY_STATUS: Dict[int, Type[SlotwiseError]] = {
     Status.DEVICE_PARTS: InvalidDevices,
     Status.TOO_MANY_DEVICES: InvalidDevices,
     Status.GPUS_BESIDE_DEVICES: InvalidDevices,
-    Status.ONE_AT_A_TIME: OneAtATime,
     Status.DUPLICATE_DEVICE: InvalidDevices,
     Status.ISLAND_TOO_HIGH: InvalidDevices,
     Status.DEVICES_STAY: DevicesStay,

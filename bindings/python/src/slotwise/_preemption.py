@@ -27,7 +27,7 @@ class Victim:
     ticket: int
     #: Its rank, which is lower than that of who comes.
     priority: int
-    #: What it holds.
+    #: What it holds, devices apart; of those, see :meth:`Engine.granted`.
     amount: Resources
 
 
