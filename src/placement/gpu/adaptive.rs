@@ -13,11 +13,13 @@
 //! what was computed last stands; what is about to win is always looked at as it is now.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::{
     Among, Changes, DeviceSet, Learned, MAX_KINDS, Node, Shape,
     cell::{Cell, EMPTY, Known, NO_FIT, NO_LOOK, key},
-    fill::{LANES, Sequences},
+    fill::Sequences,
+    lanes::LANES,
     memo::Memo,
     prices::{self, Needs, PLACES, Prices, Supply},
     ranking::{Ranking, UNFIT},
@@ -104,15 +106,21 @@ impl Round {
         self.left = nodes;
     }
 
-    fn step(&mut self, nodes: usize) -> usize {
-        let node = self.at;
-        self.at = if node + 1 < nodes { node + 1 } else { 0 };
-        self.left -= 1;
-        node
+    /// The next ones that are side by side, at most so many and no more than are left.
+    fn ahead(&self, nodes: usize, most: usize) -> Range<usize> {
+        self.at..self.at + most.min(self.left).min(nodes - self.at)
+    }
+
+    /// Goes past them.
+    fn run(&mut self, nodes: usize, most: usize) -> Range<usize> {
+        let run = self.ahead(nodes, most);
+        self.at = if run.end < nodes { run.end } else { 0 };
+        self.left -= run.len();
+        run
     }
 }
 
-/// What was learned, and what is kept. Memory: at most [`super::MAX_KINDS`] kinds of 20 bytes a
+/// What was learned, and what is kept. Memory: at most [`super::MAX_KINDS`] kinds of 21 bytes a
 /// node, and a megabyte.
 #[derive(Clone, Debug)]
 pub struct Adaptive {
@@ -138,7 +146,7 @@ impl Adaptive {
             tuning,
             learned: Learned::default(),
             epoch: 0,
-            memo: Memo::new(1 << 15),
+            memo: Memo::new(1 << 14),
             tables: HashMap::new(),
             prices: Prices::NONE,
             price_version: 0,
@@ -343,12 +351,18 @@ impl<'a> Look<'a> {
             table.prices = self.price_version;
             table.pricing.start(nodes);
         }
-        for _ in 0..self.tuning.sweep.min(self.table.pricing.left) {
-            let node = self.table.pricing.step(nodes);
+        let mut left = self.tuning.sweep.min(self.table.pricing.left);
+        while left > 0 {
+            let run = self.table.pricing.run(nodes, left);
+            left -= run.len();
             if self.table.recount {
-                self.count_places(node);
+                run.clone().for_each(|node| self.count_places(node));
             }
-            self.show(node);
+            let Look { table, nodes, model_prices, place_prices, .. } = self;
+            let Table { cells, ranking, .. } = &mut **table;
+            let all = cells[run.clone()].iter().zip(&nodes[run.clone()]);
+            let keys = all.map(|(cell, node)| key(cell, node.model(), model_prices, place_prices));
+            ranking.set_run(run.start, keys);
         }
         self.table.recount &= self.table.pricing.left > 0;
     }
@@ -362,20 +376,40 @@ impl<'a> Look<'a> {
         }
         let near = self.table.ranking.best().map_or(UNFIT, |(_, key)| key.saturating_add(NEAR));
         let (before, mut renewals) = (self.spent, 0);
-        for _ in 0..self.tuning.sweep.min(self.table.renewing.left) {
-            if self.spent >= self.tuning.values
-                || self.spent - before >= self.tuning.older
-                || renewals >= self.tuning.renewals
-            {
+        let mut left = self.tuning.sweep;
+        while left > 0
+            && self.spent < self.tuning.values
+            && self.spent - before < self.tuning.older
+            && renewals < self.tuning.renewals
+        {
+            let ahead = self.table.renewing.ahead(nodes, left);
+            if ahead.is_empty() {
                 break;
             }
-            let node = self.table.renewing.step(nodes);
-            if self.is_stale(node) || self.is_older(node) && self.may_win(node, near) {
+            let due = self.due(ahead.clone(), near);
+            let passed =
+                self.table.renewing.run(nodes, due.map_or(ahead.end, |at| at + 1) - ahead.start);
+            left -= passed.len();
+            if let Some(node) = due {
                 renewals += 1;
                 self.renew(node);
                 self.show(node);
             }
         }
+    }
+
+    /// The first of these nodes that is stale, or older and may win: not far from the best, or very old.
+    fn due(&self, mut among: Range<usize>, near: u32) -> Option<usize> {
+        let all = self.tuning == (Tuning { seed: self.tuning.seed, ..Tuning::EXACT });
+        let epoch = self.epoch as u16;
+        among.find(|&node| {
+            let cell = &self.table.cells[node];
+            let may_win = || {
+                let near = self.key(node) <= near;
+                near || epoch.wrapping_sub(cell.epoch) >= OLD || all
+            };
+            self.is_stale(node) || self.is_older(node) && may_win()
+        })
     }
 
     /// The best node as it is now. `held`: room for nodes that are short of memory alone, or are not
@@ -436,15 +470,6 @@ impl<'a> Look<'a> {
     fn is_older(&self, node: usize) -> bool {
         let cell = &self.table.cells[node];
         cell.base != NO_FIT && cell.epoch != self.epoch as u16
-    }
-
-    /// An older cell is worth a look: it is not far from the best, or is very old.
-    fn may_win(&self, node: usize, near: u32) -> bool {
-        if self.tuning == (Tuning { seed: self.tuning.seed, ..Tuning::EXACT }) {
-            return true;
-        }
-        let cell = &self.table.cells[node];
-        self.key(node) <= near || (self.epoch as u16).wrapping_sub(cell.epoch) >= OLD
     }
 
     fn fits(&self, node: usize) -> bool {

@@ -1,6 +1,6 @@
 //! What is kept for one kind of request and one node, and what it makes of the node's place among others.
 
-use super::{DeviceSet, Node, fill::LANES, prices::PLACES, ranking::UNFIT};
+use super::{DeviceSet, Node, lanes::LANES, prices::PLACES, ranking::UNFIT};
 
 /// Thousandths of a device that two nodes may differ by and still be equal.
 const STEP: i32 = 50 * LANES as i32;

@@ -72,8 +72,8 @@ pub struct Fgd {
 impl Fgd {
     /// For these typical requests.
     pub fn new(typical: Vec<Typical>) -> Fgd {
-        let memo = || RefCell::new(Memo::new(1 << 15));
-        Fgd { typical, fragmentations: memo(), keys: RefCell::new(Memo::new(1 << 16)) }
+        let memo = || RefCell::new(Memo::new(1 << 13));
+        Fgd { typical, fragmentations: memo(), keys: RefCell::new(Memo::new(1 << 12)) }
     }
 
     /// 100 less trunc(100 x sigmoid((before - after) / 1000)) for the device with the largest

@@ -3,18 +3,13 @@
 
 use std::cell::OnceCell;
 
+#[cfg(target_arch = "x86_64")]
+use super::wide::{Avx2, Wide};
 use super::{
     MAX_DEVICES, MAX_MODELS, Node, Shape, WHOLE,
-    lanes::{Lanes, WIDTH},
+    lanes::{Each, Eight, LANES, Lanes},
     node::mix,
 };
-
-/// Sequences, side by side: one in each lane, so that a step is the same few instructions for all.
-/// With fewer, the node wins that the few happen to flatter.
-pub const LANES: usize = PARTS * WIDTH;
-
-/// Lanes are run through by so many parts, each of which fits into a processor's registers.
-const PARTS: usize = 4;
 
 /// Requests drawn for each sequence where nothing leaves. Longer ones find a place for every sliver
 /// and so make nodes that are hard to fill look well; shorter ones do not fill a large node.
@@ -33,14 +28,25 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Steps between looks whether anything more fits.
 const STRIDE: usize = 5;
 
-/// One request of each of [`WIDTH`] sequences.
+/// One request of each sequence.
 #[derive(Clone, Copy, Debug)]
 struct Step {
-    cpu: Lanes,
-    milli: Lanes,
+    cpu: Each,
+    /// Of one device; where several are asked for, [`OVER`].
+    milli: Each,
     /// How many devices, where that is more than one.
-    several: Lanes,
+    several: Each,
     any_several: bool,
+}
+
+impl Step {
+    /// All sequences are over.
+    const OVER: Step = Step {
+        cpu: Each([0; LANES]),
+        milli: Each([OVER; LANES]),
+        several: Each([0; LANES]),
+        any_several: false,
+    };
 }
 
 /// A request that fits nowhere: its sequence is over.
@@ -58,16 +64,13 @@ const MOST_CPU: [u32; 4] = [4_000, 8_000, 16_000, u32::MAX];
 /// Lists for one model: one for each of [`MOST_MILLI`] and of [`MOST_CPU`].
 const LISTS: usize = MOST_MILLI.len() * MOST_CPU.len();
 
-/// What a node meets, by parts of the lanes.
-type List = [Vec<Step>; PARTS];
-
 /// The sequences drawn last, as each model meets them.
 #[derive(Clone, Debug, Default)]
 pub struct Sequences {
     /// By lane.
     drawn: Vec<Vec<Shape>>,
     /// By model and what nodes are told apart by, each made when it is first met.
-    lists: Vec<OnceCell<List>>,
+    lists: Vec<OnceCell<Vec<Step>>>,
     /// The least that a drawn request for devices asks of one, and of CPU.
     least_milli: i16,
     least_cpu: i16,
@@ -137,8 +140,14 @@ impl Sequences {
     /// Thousandths of devices that the sequences fill on this node, summed over [`LANES`]
     /// sequences. Each offers its requests one after the other; one that does not fit is passed
     /// over; a part goes to the device that it fills up the most. Memory is not looked at.
-    /// Cost: one or two microseconds for 8 devices.
+    /// Cost: up to a microsecond for 8 devices.
     pub fn value(&self, node: &Node) -> i32 {
+        self.value_by(node, true)
+    }
+
+    /// The same, if not the `widest` by what every processor has.
+    #[inline]
+    fn value_by(&self, node: &Node, widest: bool) -> i32 {
         let mut free = [0i16; MAX_DEVICES];
         let (mut count, mut most) = (0, 0);
         for &left in node.devices().iter().filter(|&&left| left as i16 >= self.least_milli) {
@@ -152,96 +161,114 @@ impl Sequences {
         }
         let Some(list) = self.list(node, most) else { return 0 };
         match count {
-            1 => self.fill::<1>(list, cpu, &free),
-            2 => self.fill::<2>(list, cpu, &free),
-            3 => self.fill::<3>(list, cpu, &free),
-            4 => self.fill::<4>(list, cpu, &free),
-            5 => self.fill::<5>(list, cpu, &free),
-            6 => self.fill::<6>(list, cpu, &free),
-            7 => self.fill::<7>(list, cpu, &free),
-            8 => self.fill::<8>(list, cpu, &free),
-            _ => self.fill::<MAX_DEVICES>(list, cpu, &free),
+            1 => self.fill::<1>(list, cpu, &free, widest),
+            2 => self.fill::<2>(list, cpu, &free, widest),
+            3 => self.fill::<3>(list, cpu, &free, widest),
+            4 => self.fill::<4>(list, cpu, &free, widest),
+            5 => self.fill::<5>(list, cpu, &free, widest),
+            6 => self.fill::<6>(list, cpu, &free, widest),
+            7 => self.fill::<7>(list, cpu, &free, widest),
+            8 => self.fill::<8>(list, cpu, &free, widest),
+            _ => self.fill::<MAX_DEVICES>(list, cpu, &free, widest),
         }
     }
 
     /// What a node meets that has `most` free on one device.
-    fn list(&self, node: &Node, most: u16) -> Option<&List> {
+    fn list(&self, node: &Node, most: u16) -> Option<&[Step]> {
         let milli = MOST_MILLI.iter().position(|&bound| most <= bound)?;
         let cpu = MOST_CPU.iter().position(|&bound| node.cpu <= bound)?;
         let list = usize::from(node.model()) * LISTS + milli * MOST_CPU.len() + cpu;
-        Some(self.lists.get(list)?.get_or_init(|| {
-            let mut parts = self.drawn.chunks_exact(WIDTH);
-            core::array::from_fn(|_| {
-                parts.next().map_or(Vec::new(), |part| {
-                    steps(part, node.model(), MOST_MILLI[milli], MOST_CPU[cpu])
-                })
-            })
-        }))
+        let make = || steps(&self.drawn, node.model(), MOST_MILLI[milli], MOST_CPU[cpu]);
+        Some(self.lists.get(list)?.get_or_init(make))
     }
 
-    fn fill<const D: usize>(&self, list: &List, cpu: i16, free: &[i16; MAX_DEVICES]) -> i32 {
-        list.iter().map(|steps| self.fill_part::<D>(steps, cpu, free)).sum()
+    #[inline(never)]
+    fn fill<const D: usize>(
+        &self,
+        list: &[Step],
+        cpu: i16,
+        free: &[i16; MAX_DEVICES],
+        widest: bool,
+    ) -> i32 {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = Avx2::shown().filter(|_| widest) {
+            return avx2.run(|avx2| self.fill_lanes::<D, Wide>(avx2, list, cpu, free));
+        }
+        self.fill_lanes::<D, Eight>((), list, cpu, free)
     }
 
-    /// Written without branches on lanes, so that it compiles to vector instructions.
-    ///
     /// What is free counts from [`EMPTY`] on: then what a device has left after a request that does
     /// not fit wraps round to more than after any that does, and the tightest device is a minimum.
-    #[inline(never)]
-    fn fill_part<const D: usize>(
+    #[inline(always)]
+    fn fill_lanes<const D: usize, L: Lanes>(
         &self,
+        shown: L::Shown,
         steps: &[Step],
         cpu: i16,
         free: &[i16; MAX_DEVICES],
     ) -> i32 {
-        let zero = Lanes::all(0);
-        let mut cpu = Lanes::all(cpu);
-        let mut left: [Lanes; D] = core::array::from_fn(|d| Lanes::all(EMPTY + free[d]));
-        for (number, step) in steps.iter().enumerate() {
-            if number % STRIDE == 0 && self.nothing_more_fits(cpu, &left) {
-                break;
-            }
-            let best =
-                left.iter().fold(Lanes::all(OVER), |best, free| best.min(free.less(step.milli)));
-            let mut takes = zero.above(best).and_not(step.cpu.above(cpu));
-            if step.any_several {
-                several(step, &mut left, &mut cpu, &mut takes);
-            }
-            cpu = cpu.less(takes.and(step.cpu));
-            for free in &mut left {
-                let here = takes.and(free.less(step.milli).equals(best));
-                takes = takes.and_not(here);
-                *free = free.less(here.and(step.milli));
-            }
-        }
+        let all = |n: i16| L::all(shown, n);
         let before: i32 = free[..D].iter().map(|&free| i32::from(EMPTY + free)).sum();
-        before * WIDTH as i32 - left.iter().map(|lanes| lanes.sum()).sum::<i32>()
+        let mut filled = before * LANES as i32;
+        for part in 0..LANES / L::WIDTH {
+            let mut cpu = all(cpu);
+            let mut left: [L; D] = core::array::from_fn(|d| all(EMPTY + free[d]));
+            for (number, step) in steps.iter().enumerate() {
+                if number % STRIDE == 0 && self.nothing_more_fits(shown, cpu, &left) {
+                    break;
+                }
+                let each = |each: &Each| L::of(shown, each, part);
+                let asks = each(&step.cpu);
+                if step.any_several {
+                    several(shown, (asks, each(&step.several)), &mut left, &mut cpu);
+                }
+                let milli = each(&step.milli);
+                let best = left.iter().fold(all(OVER), |best, free| best.min(free.less(milli)));
+                let mut takes = all(0).above(best).and_not(asks.above(cpu));
+                cpu = cpu.less(takes.and(asks));
+                for free in &mut left {
+                    let here = takes.and(free.less(milli).equals(best));
+                    takes = takes.and_not(here);
+                    *free = free.less(here.and(milli));
+                }
+            }
+            filled -= left.iter().map(|lanes| lanes.sum()).sum::<i32>();
+        }
+        filled
     }
 
     /// In no lane is there a device and CPU for the least of what is asked of either.
     #[inline(always)]
-    fn nothing_more_fits<const D: usize>(&self, cpu: Lanes, left: &[Lanes; D]) -> bool {
-        let most = left.iter().fold(Lanes::all(EMPTY), |most, free| most.max(*free));
-        let device = most.above(Lanes::all(EMPTY + self.least_milli - 1));
-        cpu.above(Lanes::all(self.least_cpu - 1)).and(device).is_zero()
+    fn nothing_more_fits<const D: usize, L: Lanes>(
+        &self,
+        shown: L::Shown,
+        cpu: L,
+        left: &[L; D],
+    ) -> bool {
+        let all = |n: i16| L::all(shown, n);
+        let most = left.iter().fold(all(EMPTY), |most, free| most.max(*free));
+        let device = most.above(all(EMPTY + self.least_milli - 1));
+        cpu.above(all(self.least_cpu - 1)).and(device).is_zero()
     }
 }
 
-/// Places the requests for several whole devices, and takes them out of `takes`.
-#[inline]
-fn several<const D: usize>(step: &Step, left: &mut [Lanes; D], cpu: &mut Lanes, takes: &mut Lanes) {
-    let (zero, full) = (Lanes::all(0), Lanes::all(EMPTY + WHOLE as i16));
-    let mut whole = zero;
-    for free in left.iter() {
-        whole = whole.less(free.equals(full));
-    }
-    let mut wanted = takes.and(step.several).and_not(step.several.above(whole));
-    *takes = takes.and(step.several.equals(zero));
-    *cpu = cpu.less(wanted.above(zero).and(step.cpu));
+/// Places the requests for several whole devices.
+#[inline(always)]
+fn several<const D: usize, L: Lanes>(
+    shown: L::Shown,
+    (asks, several): (L, L),
+    left: &mut [L; D],
+    cpu: &mut L,
+) {
+    let all = |n: i16| L::all(shown, n);
+    let full = all(EMPTY + WHOLE as i16);
+    let whole = left.iter().fold(all(0), |whole, free| whole.less(free.equals(full)));
+    let mut wanted = several.and_not(several.above(whole)).and_not(asks.above(*cpu));
+    *cpu = cpu.less(wanted.above(all(0)).and(asks));
     for free in left.iter_mut() {
-        let here = wanted.above(zero).and(free.equals(full));
-        wanted = wanted.less(here.and(Lanes::all(1)));
-        *free = free.less(here.and(Lanes::all(WHOLE as i16)));
+        let here = wanted.above(all(0)).and(free.equals(full));
+        wanted = wanted.less(here.and(all(1)));
+        *free = free.less(here.and(all(WHOLE as i16)));
     }
 }
 
@@ -252,24 +279,54 @@ fn steps(drawn: &[Vec<Shape>], model: u8, milli: u16, cpu: u32) -> Vec<Step> {
         shape.cpu() <= cpu
             && (shape.num_gpu() == 0 || shape.milli() <= milli && shape.models().contains(model))
     };
-    let lanes: Vec<Vec<&Shape>> =
-        drawn.iter().map(|lane| lane.iter().filter(allowed).collect()).collect();
-    let longest = lanes.iter().map(Vec::len).max().unwrap_or(0);
-    let step = |number: usize| {
-        let each = |f: &dyn Fn(&Shape) -> i16, none| {
-            Lanes(core::array::from_fn(|l| lanes[l].get(number).map_or(none, |shape| f(shape))))
-        };
-        let several = |shape: &Shape| match shape.num_gpu() {
-            0 | 1 => 0,
-            n => i16::from(n),
-        };
-        let several = each(&several, 0);
-        Step {
-            cpu: each(&|shape| tenths(shape.cpu().div_ceil(TENTH)), 0),
-            milli: each(&|shape| shape.milli() as i16, OVER),
-            several,
-            any_several: !several.is_zero(),
+    let mut steps = Vec::new();
+    for (lane, sequence) in drawn.iter().enumerate() {
+        for (number, shape) in sequence.iter().filter(allowed).enumerate() {
+            if number == steps.len() {
+                steps.push(Step::OVER);
+            }
+            let step = &mut steps[number];
+            step.cpu.0[lane] = tenths(shape.cpu().div_ceil(TENTH));
+            match shape.num_gpu() {
+                0 | 1 => step.milli.0[lane] = shape.milli() as i16,
+                several => {
+                    step.several.0[lane] = several.into();
+                    step.any_several = true;
+                }
+            }
         }
-    };
-    (0..longest).map(step).collect()
+    }
+    steps
+}
+
+#[cfg(all(test, not(slotwise_loom)))]
+mod tests {
+    use super::*;
+    use crate::placement::gpu::ModelSet;
+    use proptest::prelude::*;
+
+    fn shape() -> impl Strategy<Value = Shape> {
+        let models = prop_oneof![Just(ModelSet::ANY), Just(ModelSet::of([1]))];
+        let amounts = prop_oneof![(2u64..9, Just(1000u64)), (0u64..2, 1u64..=1000)];
+        (amounts, 0u64..20_000, models).prop_map(|((count, milli), cpu, models)| {
+            Shape::new(cpu.max(1), 0, count, if count == 0 { 0 } else { milli }, models).unwrap()
+        })
+    }
+
+    proptest! {
+        /// As many at a time as there are registers for, or eight: the processor makes no difference.
+        #[test]
+        fn every_processor_fills_alike(
+            kinds in prop::collection::vec((shape(), 1u64..9), 1..20),
+            length in 1usize..LENGTH,
+            free in prop::collection::vec(prop_oneof![Just(1000u16), 0u16..=1000], 1..=MAX_DEVICES),
+            cpu in 0u32..200_000,
+            model in 0u8..2,
+            seed: u64,
+        ) {
+            let sequences = Sequences::draw(&kinds, length, seed);
+            let node = Node::with_free(cpu, 0, &free, model).unwrap();
+            prop_assert_eq!(sequences.value(&node), sequences.value_by(&node, false));
+        }
+    }
 }

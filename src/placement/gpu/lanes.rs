@@ -1,76 +1,125 @@
-//! Eight numbers side by side, by arithmetic that compiles to one vector instruction each; the
-//! portable way to say so without unsafe code.
+//! Numbers side by side, so that one step is the same few instructions for many sequences.
 
-/// How many.
-pub const WIDTH: usize = 8;
+/// How many sequences there are.
+pub const LANES: usize = 32;
 
-/// One number in each lane. A condition is a mask: all ones or zeroes.
+/// One number for each sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lanes(pub [i16; WIDTH]);
+#[repr(align(64))]
+pub struct Each(pub [i16; LANES]);
 
-impl Lanes {
+/// Some of [`LANES`] numbers, as many as a processor takes at a time. A condition is a mask: all ones or
+/// zeroes. Differences wrap.
+pub trait Lanes: Copy {
+    /// Shows that the processor has the instructions.
+    type Shown: Copy;
+
+    /// How many numbers it is.
+    const WIDTH: usize;
+
     /// The same number in each lane.
+    fn all(shown: Self::Shown, n: i16) -> Self;
+
+    /// The `part`-th of them.
+    fn of(shown: Self::Shown, each: &Each, part: usize) -> Self;
+
+    /// Difference.
+    fn less(self, other: Self) -> Self;
+
+    /// The smaller ones.
+    fn min(self, other: Self) -> Self;
+
+    /// The larger ones.
+    fn max(self, other: Self) -> Self;
+
+    /// Where both bits are set.
+    fn and(self, other: Self) -> Self;
+
+    /// Where this one's bits are set and the other's are not.
+    fn and_not(self, other: Self) -> Self;
+
+    /// Mask of where the numbers are equal.
+    fn equals(self, other: Self) -> Self;
+
+    /// Mask of where this one is larger.
+    fn above(self, other: Self) -> Self;
+
+    /// Whether all bits are zero.
+    fn is_zero(self) -> bool;
+
+    /// All lanes together.
+    fn sum(self) -> i32;
+}
+
+/// Eight of them, by arithmetic that compiles to one vector instruction each on any processor that has
+/// vectors of 128 bits.
+#[derive(Clone, Copy)]
+pub struct Eight([i16; 8]);
+
+impl Eight {
     #[inline(always)]
-    pub fn all(n: i16) -> Lanes {
-        Lanes([n; WIDTH])
+    fn zip(self, other: Self, f: impl Fn(i16, i16) -> i16) -> Self {
+        Eight(core::array::from_fn(|l| f(self.0[l], other.0[l])))
+    }
+}
+
+impl Lanes for Eight {
+    type Shown = ();
+
+    const WIDTH: usize = 8;
+
+    #[inline(always)]
+    fn all((): (), n: i16) -> Self {
+        Eight([n; 8])
     }
 
     #[inline(always)]
-    fn zip(self, other: Lanes, f: impl Fn(i16, i16) -> i16) -> Lanes {
-        Lanes(core::array::from_fn(|l| f(self.0[l], other.0[l])))
+    fn of((): (), each: &Each, part: usize) -> Self {
+        Eight(core::array::from_fn(|l| each.0[part * 8 + l]))
     }
 
-    /// Difference, wrapping.
     #[inline(always)]
-    pub fn less(self, other: Lanes) -> Lanes {
+    fn less(self, other: Self) -> Self {
         self.zip(other, i16::wrapping_sub)
     }
 
-    /// The smaller ones.
     #[inline(always)]
-    pub fn min(self, other: Lanes) -> Lanes {
+    fn min(self, other: Self) -> Self {
         self.zip(other, i16::min)
     }
 
-    /// The larger ones.
     #[inline(always)]
-    pub fn max(self, other: Lanes) -> Lanes {
+    fn max(self, other: Self) -> Self {
         self.zip(other, i16::max)
     }
 
-    /// Where both bits are set.
     #[inline(always)]
-    pub fn and(self, other: Lanes) -> Lanes {
+    fn and(self, other: Self) -> Self {
         self.zip(other, |a, b| a & b)
     }
 
-    /// Where this one's bits are set and the other's are not.
     #[inline(always)]
-    pub fn and_not(self, other: Lanes) -> Lanes {
+    fn and_not(self, other: Self) -> Self {
         self.zip(other, |a, b| a & !b)
     }
 
-    /// Mask of where the numbers are equal.
     #[inline(always)]
-    pub fn equals(self, other: Lanes) -> Lanes {
+    fn equals(self, other: Self) -> Self {
         self.zip(other, |a, b| -i16::from(a == b))
     }
 
-    /// Mask of where this one is larger.
     #[inline(always)]
-    pub fn above(self, other: Lanes) -> Lanes {
+    fn above(self, other: Self) -> Self {
         self.zip(other, |a, b| -i16::from(a > b))
     }
 
-    /// Whether all bits are zero.
     #[inline(always)]
-    pub fn is_zero(self) -> bool {
+    fn is_zero(self) -> bool {
         self.0.iter().fold(0, |any, n| any | n) == 0
     }
 
-    /// All lanes together.
     #[inline(always)]
-    pub fn sum(self) -> i32 {
+    fn sum(self) -> i32 {
         self.0.iter().map(|&n| i32::from(n)).sum()
     }
 }

@@ -25,14 +25,17 @@ mod repack;
 mod rules;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 pub use adaptive::{Adaptive, REPRICE, Tuning};
 pub use among::Among;
 pub use changes::Changes;
 pub use explain::{Refused, Short, explain};
 pub use fgd::{Typical, fragmentation, typical, typical_of};
-pub use fill::{LANES, LENGTH, SHORTEST, Sequences};
+pub use fill::{LENGTH, SHORTEST, Sequences};
 pub use kinds::{Kinds, MAX_KINDS};
+pub use lanes::LANES;
 pub use learned::{Learned, REDRAW};
 pub use node::{DeviceSet, MAX_DEVICES, MAX_MODELS, ModelSet, Node, Shape, ShapeError, WHOLE};
 pub use placer::{Choice, Method, Placer};

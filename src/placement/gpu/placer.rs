@@ -51,6 +51,8 @@ pub struct Choice {
 pub struct Placer {
     nodes: Vec<Node>,
     changes: Changes,
+    /// Those by which a node may take what it did not before.
+    raised: Changes,
     state: State,
 }
 
@@ -72,7 +74,8 @@ impl Placer {
                 tables: HashMap::new(),
             }),
         };
-        Placer { changes: Changes::new(nodes.len()), nodes, state }
+        let (changes, raised) = (Changes::new(nodes.len()), Changes::new(nodes.len()));
+        Placer { changes, raised, nodes, state }
     }
 
     /// What nodes have free, as far as this was told.
@@ -97,13 +100,16 @@ impl Placer {
 
     /// The same among some of the nodes.
     pub fn choose_among(&mut self, shape: &Shape, hash: u64, among: &Among<'_>) -> Option<Choice> {
-        let (nodes, changes) = (&self.nodes, &self.changes);
+        let (nodes, changes, raised) = (&self.nodes, &self.changes, &self.raised);
         if nodes.is_empty() {
             return None;
         }
         let found = match &mut self.state {
             State::Adaptive(adaptive) => adaptive.choose(nodes, changes, shape, among),
-            State::Board(board) => board.choose((nodes, changes), shape, hash, among),
+            State::Board(board) => {
+                let changes = if board.rule.is_order_alone() { raised } else { changes };
+                board.choose((nodes, changes), shape, hash, among)
+            }
         };
         found.map(|(node, devices)| Choice { node, devices })
     }
@@ -115,7 +121,7 @@ impl Placer {
             return;
         }
         self.nodes.resize(nodes, Node::ABSENT);
-        self.changes = Changes::new(nodes);
+        (self.changes, self.raised) = (Changes::new(nodes), Changes::new(nodes));
         match &mut self.state {
             State::Adaptive(adaptive) => adaptive.forget_nodes(),
             State::Board(board) => {
@@ -137,6 +143,7 @@ impl Placer {
         if let Some(state) = self.nodes.get_mut(node) {
             *state = now;
             self.changes.record(node);
+            self.raised.record(node);
         }
     }
 
@@ -148,6 +155,9 @@ impl Placer {
                 && now.has_more_than(state)
             {
                 adaptive.release();
+            }
+            if now.may_take_more(state) {
+                self.raised.record(node);
             }
             *state = now;
             self.changes.record(node);
@@ -195,6 +205,12 @@ impl Rule {
             Method::FgdSoFar => Rule::Fgd(Box::new(Fgd::new(Vec::new()))),
             Method::FirstFit | Method::Adaptive(_) => Rule::First,
         }
+    }
+
+    /// All nodes that fit are equal: a node that has less is the worse for it only if it does not fit any
+    /// more, which is seen when it is about to be chosen.
+    fn is_order_alone(&self) -> bool {
+        matches!(self, Rule::Affinity | Rule::First | Rule::PowerOfTwo)
     }
 
     /// The node's score, lower is better; none where the request does not fit.
@@ -296,9 +312,10 @@ impl Board {
         } else {
             let ranking = &mut table.ranking;
             table.seen = changes.since(table.seen, |node| {
-                ranking.set(node, key(node));
+                ranking.put(node, key(node));
                 true
             });
+            ranking.settle();
         }
         let ranking = &mut table.ranking;
         let mut turned_away = Vec::new();
@@ -311,6 +328,9 @@ impl Board {
                 _ => ranking.best().map(|(node, _)| node),
             };
             match next {
+                Some(node) if rule.is_order_alone() && score(node).is_none() => {
+                    ranking.set(node, UNFIT);
+                }
                 Some(node) if !(among.accept)(node) => {
                     turned_away.push((node, ranking.key(node)));
                     ranking.set(node, UNFIT);

@@ -4,7 +4,7 @@
 //! Until the free devices are used up, so many requests of a kind are expected; a unit of what they
 //! need is worth as much as it is likely that it will be needed (Littlewood's rule, 1972).
 
-use super::{Kinds, ModelSet, Node, Shape, WHOLE, fill::LANES, node::MAX_MODELS};
+use super::{Kinds, ModelSet, Node, Shape, WHOLE, lanes::LANES, node::MAX_MODELS};
 
 /// Numbers of whole devices that are kept together.
 pub const PLACES: [u8; 4] = [16, 8, 4, 2];

@@ -13,18 +13,21 @@ pub struct Ranking {
     /// The keys, then the minima of blocks of them, and so on to one block; each level padded with
     /// [`UNFIT`] to whole blocks.
     levels: Vec<Vec<u32>>,
+    /// Blocks of which the minimum is to be looked for again, as bits; by level.
+    dirty: Vec<Vec<u64>>,
 }
 
 impl Ranking {
     /// For `nodes` nodes, all [`UNFIT`].
     pub fn new(nodes: usize) -> Ranking {
-        let mut levels = Vec::new();
+        let (mut levels, mut dirty) = (Vec::new(), Vec::new());
         let mut len = nodes.max(1);
         loop {
             let blocks = len.div_ceil(FAN);
             levels.push(vec![UNFIT; blocks * FAN]);
+            dirty.push(vec![0; blocks.div_ceil(64)]);
             if blocks == 1 {
-                return Ranking { levels };
+                return Ranking { levels, dirty };
             }
             len = blocks;
         }
@@ -38,9 +41,62 @@ impl Ranking {
     /// Sets a node's key. Cost: a block a level, as far up as minima change.
     #[inline]
     pub fn set(&mut self, node: usize, key: u32) {
-        let mut at = node;
-        let mut key = key;
-        for level in &mut self.levels {
+        self.set_at(0, node, key);
+    }
+
+    /// Sets a node's key, one of many: nothing else is asked before [`Ranking::settle`].
+    #[inline]
+    pub fn put(&mut self, node: usize, key: u32) {
+        let slot = &mut self.levels[0][node];
+        if *slot != key {
+            *slot = key;
+            let block = node / FAN;
+            self.dirty[0][block / 64] |= 1 << (block % 64);
+        }
+    }
+
+    /// Looks for the minima anew after some have been [put](Ranking::put). Cost: a block for each block of
+    /// them and of what is above those.
+    pub fn settle(&mut self) {
+        for below in 0..self.levels.len() - 1 {
+            for word in 0..self.dirty[below].len() {
+                let mut bits = core::mem::take(&mut self.dirty[below][word]);
+                while bits != 0 {
+                    let block = word * 64 + bits.trailing_zeros() as usize;
+                    bits &= bits - 1;
+                    let key = least(&self.levels[below][block * FAN..(block + 1) * FAN]);
+                    if self.levels[below + 1][block] != key {
+                        self.levels[below + 1][block] = key;
+                        let above = block / FAN;
+                        self.dirty[below + 1][above / 64] |= 1 << (above % 64);
+                    }
+                }
+            }
+        }
+        if let Some(top) = self.dirty.last_mut() {
+            top[0] = 0;
+        }
+    }
+
+    /// Sets the keys of nodes that are side by side. Cost: linear in them, and a block a level for each
+    /// block of them.
+    pub fn set_run(&mut self, first: usize, keys: impl ExactSizeIterator<Item = u32>) {
+        if keys.len() == 0 {
+            return;
+        }
+        let (start, end) = (first / FAN, (first + keys.len()).div_ceil(FAN));
+        self.levels[0][first..first + keys.len()]
+            .iter_mut()
+            .zip(keys)
+            .for_each(|(k, key)| *k = key);
+        for block in start..end {
+            let key = least(&self.levels[0][block * FAN..(block + 1) * FAN]);
+            self.set_at(1, block, key);
+        }
+    }
+
+    fn set_at(&mut self, level: usize, mut at: usize, mut key: u32) {
+        for level in &mut self.levels[level..] {
             if level[at] == key {
                 return;
             }
@@ -123,8 +179,17 @@ mod tests {
             let best = all().min_by_key(|&(node, key)| (key, node));
             prop_assert_eq!(ranking.best(), best);
             prop_assert_eq!(ranking.first_from(from), all().map(|(i, _)| i).find(|&i| i >= from));
+            let mut put = Ranking::new(nodes);
+            keys.iter().enumerate().for_each(|(node, &key)| put.put(node, key));
+            put.settle();
+            prop_assert_eq!(&put.levels, &ranking.levels);
             let mut filled = Ranking::new(nodes);
             filled.fill(keys.iter().copied());
+            let mut run = Ranking::new(nodes);
+            let (start, end) = (from.min(nodes), (from + 100).min(nodes));
+            (0..nodes).filter(|n| !(start..end).contains(n)).for_each(|n| run.set(n, keys[n]));
+            run.set_run(start, keys[start..end].iter().copied());
+            prop_assert_eq!(run.best(), best);
             prop_assert_eq!(filled.best(), best);
             prop_assert_eq!(filled.key(from % nodes), keys[from % nodes]);
         }
