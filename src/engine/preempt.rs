@@ -211,7 +211,8 @@ impl Engine {
         let need = query.amount();
         let limits = Limited::of(self, terms.limits, &Looking);
         let capacity = slot.capacity();
-        if !query.need.fits_in(&capacity) || limits.bars(&at) {
+        let has_devices = room.devices.is_some() || query.devices.is_none();
+        if !has_devices || !query.need.fits_in(&capacity) || limits.bars(&at) {
             return;
         }
         let now = room.devices;
