@@ -8,7 +8,7 @@ use crate::engine::{self, Engine};
 use crate::placement::{Cost, Dimension, Resources, Victim, fewest_victims_naive};
 
 /// Every set of so many is looked at.
-const MOST: usize = 12;
+const MOST: usize = 9;
 
 impl World {
     /// The plan costs as little as the best of every set on every worker; where no set makes room, it is

@@ -87,7 +87,7 @@ impl World {
                     self.fail(format!("{audit:?}"));
                 }
             }
-            (op, outcome) => self.changed(step, op, outcome),
+            (op, outcome) => self.changed(engine, step, op, outcome),
         }
     }
 
@@ -415,7 +415,7 @@ impl World {
     }
 
     /// Calls under the registry's lock.
-    fn changed(&mut self, step: u64, op: &Op, outcome: Outcome) {
+    fn changed(&mut self, engine: &Engine, step: u64, op: &Op, outcome: Outcome) {
         match (op, outcome) {
             (Op::Add(n, spec), Outcome::Added(Ok(at))) => {
                 // The lease that it begins with comes before its id leads to it.
@@ -457,6 +457,9 @@ impl World {
                 }
             }
             (Op::HandOff(expected, real), Outcome::HandedOff(result)) => {
+                if let Ok(done) = &result {
+                    self.crowd(engine, done.worker);
+                }
                 self.handed_off(step, (*expected, *real), result);
             }
             (Op::Update(n, _) | Op::Signal(n, _), Outcome::Changed(result)) => {

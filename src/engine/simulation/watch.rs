@@ -191,6 +191,17 @@ impl World {
         }
     }
 
+    /// A worker has taken over what another held: a group may have more there than it may, also once a
+    /// request that was counted before has found its place.
+    pub(super) fn crowd(&mut self, engine: &Engine, at: WorkerRef) {
+        for limit in LIMITS {
+            let Some((key, hash)) = engine.place_of(limit.group, at) else { continue };
+            if engine.ranks.tallies.count(&key, hash) > limit.at_most as u64 {
+                self.seen.crowded.push(key);
+            }
+        }
+    }
+
     fn nowhere_too_many(&mut self, members: &BTreeMap<Key, u64>) {
         let over = |key: &Key, count: u64| {
             let group = u64::from_le_bytes(key[..8].try_into().expect("eight bytes"));
