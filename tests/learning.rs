@@ -133,7 +133,7 @@ fn the_engine_places_as_the_pure_policies_do() {
                 0 => 0,
                 _ => 1 + types.first().map_or(0, |&first| 1 + u32::from(first)),
             };
-            let among = Among { number: group, member: &sees, accept: &|_| true };
+            let among = Among { number: group, member: Some(&sees), accept: &|_| true };
             let expected = placer.choose_among(&shape, 0, &among);
             match (reserve(&engine, pod, &selectors), expected) {
                 (Ok(got), Some(Choice { node, devices })) => {

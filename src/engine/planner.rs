@@ -409,7 +409,7 @@ impl Planner {
                 good
             };
             let member = |slot: usize| of.get(slot) == Some(&(at as u16));
-            let among = Among { number, member: &member, accept: &accept };
+            let among = Among { number, member: Some(&member), accept: &accept };
             let choice = placer.choose_among(shape, query.hash, &among);
             let changed = changed.into_inner();
             if changed.is_empty() || looks.get() > LOOKS {

@@ -321,7 +321,7 @@ impl<'a> Look<'a> {
     fn look_at_all(&mut self) {
         let mut known = Known::default();
         for (node, state) in self.nodes.iter().enumerate() {
-            if !(self.among.member)(node) {
+            if !self.among.has(node) {
                 self.renew(node);
             } else if let Some(cell) = known.get(state) {
                 // Most nodes are in a state that others are in.
@@ -476,7 +476,7 @@ impl<'a> Look<'a> {
         let state = &self.nodes[node];
         state.cpu >= self.table.shape.cpu()
             && state.devices_fit(&self.table.shape)
-            && (self.among.member)(node)
+            && self.among.has(node)
     }
 
     /// Sees to it that the node is found if it fits, and is not if it does not; no more.

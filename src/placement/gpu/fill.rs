@@ -36,7 +36,8 @@ struct Step {
     milli: Each,
     /// How many devices, where that is more than one.
     several: Each,
-    any_several: bool,
+    /// In which lanes that is, as bits.
+    several_in: u32,
 }
 
 impl Step {
@@ -45,7 +46,7 @@ impl Step {
         cpu: Each([0; LANES]),
         milli: Each([OVER; LANES]),
         several: Each([0; LANES]),
-        any_several: false,
+        several_in: 0,
     };
 }
 
@@ -211,6 +212,7 @@ impl Sequences {
         let before: i32 = free[..D].iter().map(|&free| i32::from(EMPTY + free)).sum();
         let mut filled = before * LANES as i32;
         for part in 0..LANES / L::WIDTH {
+            let in_part = (u32::MAX >> (LANES - L::WIDTH)) << (part * L::WIDTH);
             let mut cpu = all(cpu);
             let mut left: [L; D] = core::array::from_fn(|d| all(EMPTY + free[d]));
             for (number, step) in steps.iter().enumerate() {
@@ -219,7 +221,7 @@ impl Sequences {
                 }
                 let each = |each: &Each| L::of(shown, each, part);
                 let asks = each(&step.cpu);
-                if step.any_several {
+                if step.several_in & in_part != 0 {
                     several(shown, (asks, each(&step.several)), &mut left, &mut cpu);
                 }
                 let milli = each(&step.milli);
@@ -291,7 +293,7 @@ fn steps(drawn: &[Vec<Shape>], model: u8, milli: u16, cpu: u32) -> Vec<Step> {
                 0 | 1 => step.milli.0[lane] = shape.milli() as i16,
                 several => {
                     step.several.0[lane] = several.into();
-                    step.any_several = true;
+                    step.several_in |= 1 << lane;
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! Numbers side by side, so that one step is the same few instructions for many sequences.
 
-/// How many sequences there are.
-pub const LANES: usize = 32;
+/// How many sequences there are: as many as bits of a number that says which.
+pub const LANES: usize = u32::BITS as usize;
 
 /// One number for each sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Lanes for Eight {
 
     #[inline(always)]
     fn of((): (), each: &Each, part: usize) -> Self {
-        Eight(core::array::from_fn(|l| each.0[part * 8 + l]))
+        Eight(*each.0[part * 8..].first_chunk().expect("a part of them"))
     }
 
     #[inline(always)]

@@ -83,7 +83,7 @@ impl Naive {
 
     /// The same among some of the nodes.
     pub fn choose_among(&self, shape: &Shape, hash: u64, among: &Among<'_>) -> Option<Choice> {
-        let in_question = |n: usize| (among.member)(n) && (among.accept)(n);
+        let in_question = |n: usize| among.has(n) && (among.accept)(n);
         let fits = |&n: &usize| in_question(n) && self.fits(n, shape);
         let fitting: Vec<usize> = (0..self.nodes.len()).filter(fits).collect();
         let start = |hash| order::start(hash, self.nodes.len() as u32) as usize;

@@ -6,7 +6,7 @@ use super::{
     Adaptive, Among, Changes, DeviceSet, Kinds, MAX_KINDS, Node, REDRAW, Shape, Tuning, Typical,
     fgd::Fgd,
     ranking::{Ranking, UNFIT},
-    rules::{Largest, share_left, tightest_devices, widest_devices},
+    rules::{Largest, Whole, tightest_devices, widest_devices},
     typical_of,
 };
 use crate::placement::order;
@@ -70,7 +70,7 @@ impl Placer {
             method => State::Board(Board {
                 seen: matches!(method, Method::FgdSoFar).then(Box::default),
                 rule: Rule::new(method, &nodes),
-                capacity: nodes.clone(),
+                wholes: nodes.iter().map(Whole::of).collect(),
                 tables: HashMap::new(),
             }),
         };
@@ -125,7 +125,7 @@ impl Placer {
         match &mut self.state {
             State::Adaptive(adaptive) => adaptive.forget_nodes(),
             State::Board(board) => {
-                board.capacity.resize(nodes, Node::ABSENT);
+                board.wholes.resize(nodes, Whole::of(&Node::ABSENT));
                 board.tables.clear();
             }
         }
@@ -214,11 +214,11 @@ impl Rule {
     }
 
     /// The node's score, lower is better; none where the request does not fit.
-    fn key(&self, node: &Node, capacity: &Node, shape: &Shape) -> Option<u32> {
+    fn key(&self, node: &Node, whole: &Whole, shape: &Shape) -> Option<u32> {
         node.fits(shape).then(|| match self {
             Rule::Affinity | Rule::First => 0,
-            Rule::Tightest => share_left(node, capacity, shape),
-            Rule::Spread | Rule::PowerOfTwo => UNFIT - 1 - share_left(node, capacity, shape),
+            Rule::Tightest => whole.left(node, shape),
+            Rule::Spread | Rule::PowerOfTwo => UNFIT - 1 - whole.left(node, shape),
             Rule::Dot(largest) => largest.dot(node, shape),
             Rule::Fgd(fgd) => fgd.key(node, shape),
         })
@@ -238,7 +238,7 @@ impl Rule {
 #[derive(Clone, Debug)]
 struct Board {
     rule: Rule,
-    capacity: Vec<Node>,
+    wholes: Vec<Whole>,
     /// By number of the nodes in question, and kind.
     tables: HashMap<(u32, Shape), Table>,
     /// Where the rule follows what was typical so far.
@@ -280,9 +280,9 @@ impl Board {
         hash: u64,
         among: &Among<'_>,
     ) -> Option<(usize, DeviceSet)> {
-        let Board { rule, capacity, tables, .. } = self;
-        let score = |node: usize| match (among.member)(node) {
-            true => rule.key(&nodes[node], &capacity[node], shape),
+        let Board { rule, wholes, tables, .. } = self;
+        let score = |node: usize| match among.has(node) {
+            true => rule.key(&nodes[node], &wholes[node], shape),
             false => None,
         };
         if let Rule::PowerOfTwo = rule {

@@ -65,7 +65,8 @@ fn same(method: Method, nodes: &[Node], shapes: &[Shape], events: &[Event], chur
         // A kind of its own for each number, since requests of one number have the same members.
         let number = kind as u32 % 4;
         let member = |node: usize| number == 0 || node % 4 != number as usize;
-        let among = Among { number, member: &member, accept: &|node| node as u64 % 7 != hash % 9 };
+        let among =
+            Among { number, member: Some(&member), accept: &|node| node as u64 % 7 != hash % 9 };
         let chosen = placer.choose_among(&shape, hash, &among);
         assert_eq!(chosen, naive.choose_among(&shape, hash, &among), "event {event}");
         if let Some(choice) = chosen {
