@@ -50,9 +50,8 @@ pub struct Choice {
 #[derive(Clone, Debug)]
 pub struct Placer {
     nodes: Vec<Node>,
+    /// Those that the policy has to look at.
     changes: Changes,
-    /// Those by which a node may take what it did not before.
-    raised: Changes,
     state: State,
 }
 
@@ -60,6 +59,13 @@ pub struct Placer {
 enum State {
     Adaptive(Box<Adaptive>),
     Board(Board),
+}
+
+impl State {
+    /// Only what a node may take more is a change, see [`Rule::is_order_alone`].
+    fn goes_by_order_alone(&self) -> bool {
+        matches!(self, State::Board(board) if board.rule.is_order_alone())
+    }
 }
 
 impl Placer {
@@ -74,8 +80,7 @@ impl Placer {
                 tables: HashMap::new(),
             }),
         };
-        let (changes, raised) = (Changes::new(nodes.len()), Changes::new(nodes.len()));
-        Placer { changes, raised, nodes, state }
+        Placer { changes: Changes::new(nodes.len()), nodes, state }
     }
 
     /// What nodes have free, as far as this was told.
@@ -100,16 +105,13 @@ impl Placer {
 
     /// The same among some of the nodes.
     pub fn choose_among(&mut self, shape: &Shape, hash: u64, among: &Among<'_>) -> Option<Choice> {
-        let (nodes, changes, raised) = (&self.nodes, &self.changes, &self.raised);
+        let (nodes, changes) = (&self.nodes, &self.changes);
         if nodes.is_empty() {
             return None;
         }
         let found = match &mut self.state {
             State::Adaptive(adaptive) => adaptive.choose(nodes, changes, shape, among),
-            State::Board(board) => {
-                let changes = if board.rule.is_order_alone() { raised } else { changes };
-                board.choose((nodes, changes), shape, hash, among)
-            }
+            State::Board(board) => board.choose((nodes, changes), shape, hash, among),
         };
         found.map(|(node, devices)| Choice { node, devices })
     }
@@ -121,7 +123,7 @@ impl Placer {
             return;
         }
         self.nodes.resize(nodes, Node::ABSENT);
-        (self.changes, self.raised) = (Changes::new(nodes), Changes::new(nodes));
+        self.changes = Changes::new(nodes);
         match &mut self.state {
             State::Adaptive(adaptive) => adaptive.forget_nodes(),
             State::Board(board) => {
@@ -143,7 +145,6 @@ impl Placer {
         if let Some(state) = self.nodes.get_mut(node) {
             *state = now;
             self.changes.record(node);
-            self.raised.record(node);
         }
     }
 
@@ -156,11 +157,10 @@ impl Placer {
             {
                 adaptive.release();
             }
-            if now.may_take_more(state) {
-                self.raised.record(node);
+            if !self.state.goes_by_order_alone() || now.may_take_more(state) {
+                self.changes.record(node);
             }
             *state = now;
-            self.changes.record(node);
         }
     }
 
