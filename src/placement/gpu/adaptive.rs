@@ -17,8 +17,9 @@ use std::ops::Range;
 
 use super::{
     Among, Changes, DeviceSet, Learned, MAX_KINDS, Node, Shape,
-    cell::{Cell, EMPTY, Known, NO_FIT, NO_LOOK, key},
+    cell::{Cell, EMPTY, NO_FIT, NO_LOOK, key},
     fill::Sequences,
+    known::Known,
     lanes::LANES,
     memo::Memo,
     prices::{self, Needs, PLACES, Prices, Supply},
@@ -319,7 +320,7 @@ impl<'a> Look<'a> {
 
     /// For a kind that is new.
     fn look_at_all(&mut self) {
-        let mut known = Known::default();
+        let mut known = Known::new();
         for (node, state) in self.nodes.iter().enumerate() {
             if !self.among.has(node) {
                 self.renew(node);

@@ -1,6 +1,6 @@
 //! What is kept for one kind of request and one node, and what it makes of the node's place among others.
 
-use super::{DeviceSet, Node, lanes::LANES, prices::PLACES, ranking::UNFIT};
+use super::{DeviceSet, lanes::LANES, prices::PLACES, ranking::UNFIT};
 
 /// Thousandths of a device that two nodes may differ by and still be equal.
 const STEP: i32 = 50 * LANES as i32;
@@ -43,26 +43,5 @@ pub fn key(cell: &Cell, model: u8, models: &[i32], places: &[i32; PLACES.len()])
             let all = base + models[usize::from(model)] + lost.sum::<i32>();
             (all.div_euclid(STEP) + MIDDLE) as u32
         }
-    }
-}
-
-/// Cells by state, while a table is made: the last one of each place.
-#[derive(Default)]
-pub struct Known {
-    places: [Option<(Node, Cell)>; 16],
-}
-
-impl Known {
-    fn at(state: &Node) -> usize {
-        (usize::from(state.model()) * 5 + state.devices().len()) % 16
-    }
-
-    pub fn get(&self, state: &Node) -> Option<Cell> {
-        let (known, cell) = self.places[Known::at(state)].as_ref()?;
-        (known.with_memory(state.memory) == *state).then_some(*cell)
-    }
-
-    pub fn put(&mut self, state: &Node, cell: Cell) {
-        self.places[Known::at(state)] = Some((*state, cell));
     }
 }

@@ -16,6 +16,11 @@ impl Changes {
         Changes { ring: vec![0; nodes.next_power_of_two().max(64)], last: vec![0; nodes], next: 1 }
     }
 
+    /// How many nodes there are.
+    pub fn nodes(&self) -> usize {
+        self.last.len()
+    }
+
     /// The number that the next change will have.
     pub fn now(&self) -> u64 {
         self.next
@@ -33,6 +38,25 @@ impl Changes {
         self.ring[at] = node as u32;
         self.last[node] = self.next;
         self.next += 1;
+    }
+
+    /// The nodes that changed with a number from `since` on, each once, in any order.
+    #[inline]
+    pub fn list(&self, since: u64, nodes: &mut Vec<u32>) {
+        nodes.clear();
+        if self.next - since >= self.ring.len() as u64 || since == 0 {
+            nodes.extend((0..self.last.len() as u32).filter(|&n| self.last[n as usize] >= since));
+            return;
+        }
+        // Each is written, and counts if it has no later change: that is guessed wrong too often.
+        nodes.resize((self.next - since) as usize, 0);
+        let mut len = 0;
+        for number in since..self.next {
+            let node = self.ring[number as usize & (self.ring.len() - 1)];
+            nodes[len] = node;
+            len += usize::from(self.last[node as usize] == number);
+        }
+        nodes.truncate(len);
     }
 
     /// The nodes that changed with a number from `since` on, each once: in the order of their last

@@ -7,12 +7,14 @@
 
 mod adaptive;
 mod among;
+mod board;
 mod cell;
 mod changes;
 mod explain;
 mod fgd;
 mod fill;
 mod kinds;
+mod known;
 mod lanes;
 mod learned;
 mod memo;

@@ -134,9 +134,11 @@ impl Naive {
         let (free, all) = (&self.nodes[node], &self.capacity[node]);
         let share =
             |left: u32, all: u32| if all == 0 { 0 } else { ((left as u64) << 28) / all as u64 };
-        (share(free.cpu - shape.cpu(), all.cpu)
-            + share(free.memory - shape.memory(), all.memory)
-            + share(free.free() - shape.asks(), all.devices().len() as u32 * 1000)) as u32
+        let shares = |cpu, memory, devices| {
+            share(cpu, all.cpu) + share(memory, all.memory) + share(devices, all.free())
+        };
+        let free = shares(free.cpu, free.memory, free.free());
+        (free - shares(shape.cpu(), shape.memory(), shape.asks())) as u32
     }
 
     fn dot(&self, node: usize, shape: &Shape) -> u32 {

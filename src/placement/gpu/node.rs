@@ -121,6 +121,10 @@ pub struct Shape {
     num_gpu: u8,
     milli: u16,
     models: ModelSet,
+    /// What a node that it fits has at least: free of one device, and whole devices. So a look at a node is
+    /// the same few steps for every request.
+    most: u16,
+    whole: u8,
 }
 
 impl Shape {
@@ -157,6 +161,8 @@ impl Shape {
             num_gpu: num_gpu as u8,
             milli,
             models,
+            most: milli,
+            whole: if num_gpu > 1 { num_gpu as u8 } else { 0 },
         })
     }
 
@@ -190,23 +196,21 @@ impl Shape {
         self.num_gpu as u32 * self.milli as u32
     }
 
-    /// A number that requests for as much, but for memory, share; others do not, but for one chance in
-    /// 2^64.
-    pub(super) fn digest(&self) -> u64 {
-        let amounts =
-            u64::from(self.cpu) | u64::from(self.milli) << 32 | u64::from(self.num_gpu) << 48;
-        mix(amounts ^ mix(self.models.0))
+    /// The same with so much memory.
+    pub const fn with_memory(mut self, memory: u32) -> Shape {
+        self.memory = memory;
+        self
     }
 
     /// The same without memory: what scores that do not look at memory depend on.
-    pub const fn without_memory(mut self) -> Shape {
-        self.memory = 0;
-        self
+    pub const fn without_memory(self) -> Shape {
+        self.with_memory(0)
     }
 }
 
-/// What a node has free. Its number and its name are the caller's.
+/// What a node has free: one cache line. Its number and its name are the caller's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(align(64))]
 pub struct Node {
     /// CPU in millicores.
     pub cpu: u32,
@@ -215,6 +219,13 @@ pub struct Node {
     milli: [u16; MAX_DEVICES],
     count: u8,
     model: u8,
+    /// Of `milli`, how many are whole, the most, and the sum: nodes are asked whether something fits more
+    /// often than they change.
+    whole: u8,
+    most: u16,
+    free: u16,
+    /// And the sum of what stands for them in a [digest](Node::digest).
+    mixed: u64,
 }
 
 impl Node {
@@ -226,19 +237,42 @@ impl Node {
         }
         let mut milli = [0; MAX_DEVICES];
         milli[..devices].fill(WHOLE);
-        Some(Node { cpu, memory, milli, count: devices as u8, model })
+        let mut node = Node { cpu, memory, milli, count: devices as u8, model, ..Node::ABSENT };
+        node.mixed = mixed(WHOLE).wrapping_mul(devices as u64);
+        Some(node.added_up())
     }
 
     /// A node that is not there: nothing fits.
-    pub const ABSENT: Node =
-        Node { cpu: 0, memory: 0, milli: [0; MAX_DEVICES], count: 0, model: 0 };
+    pub const ABSENT: Node = Node {
+        cpu: 0,
+        memory: 0,
+        milli: [0; MAX_DEVICES],
+        count: 0,
+        model: 0,
+        whole: 0,
+        most: 0,
+        free: 0,
+        mixed: 0,
+    };
+
+    /// After a change of what devices have free; those that are not there have nothing.
+    #[inline]
+    fn added_up(mut self) -> Node {
+        // Numbers with a sign, and all of them each time: vector instructions that every processor has.
+        let milli = self.milli.map(|free| free as i16);
+        self.most = milli.iter().fold(0, |most, &free| free.max(most)) as u16;
+        self.free = milli.iter().sum::<i16>() as u16;
+        self.whole = milli.iter().map(|&free| i16::from(free == WHOLE as i16)).sum::<i16>() as u8;
+        self
+    }
 
     /// A node with this free, of each device in thousandths; none where [`Node::new`] gives none, or
     /// where a device has more than there is of one.
     pub fn with_free(cpu: u32, memory: u32, free: &[u16], model: u8) -> Option<Node> {
         let mut node = Node::new(cpu, memory, free.len(), model)?;
         node.milli[..free.len()].copy_from_slice(free);
-        free.iter().all(|&free| free <= WHOLE).then_some(node)
+        node.mixed = free.iter().fold(0, |sum, &free| sum.wrapping_add(mixed(free)));
+        free.iter().all(|&free| free <= WHOLE).then(|| node.added_up())
     }
 
     /// Free thousandths of each device.
@@ -255,8 +289,7 @@ impl Node {
     /// Free thousandths of all devices together.
     #[inline]
     pub fn free(&self) -> u32 {
-        // Those that are not there have nothing.
-        self.milli.iter().map(|&free| u32::from(free)).sum()
+        self.free.into()
     }
 
     /// The same with so much memory free.
@@ -269,25 +302,20 @@ impl Node {
     /// How many devices are free as a whole.
     #[inline]
     pub fn whole(&self) -> u32 {
-        self.milli.iter().map(|&free| u32::from(free == WHOLE)).sum()
+        self.whole.into()
     }
 
     /// Whether the request fits now.
     #[inline]
     pub fn fits(&self, shape: &Shape) -> bool {
-        self.cpu >= shape.cpu && self.memory >= shape.memory && self.devices_fit(shape)
+        // Without a way out half-way, here and below: among many nodes that is guessed wrong too often.
+        (self.cpu >= shape.cpu) & (self.memory >= shape.memory) & self.devices_fit(shape)
     }
 
     /// Whether its devices alone would take the request now.
     #[inline]
     pub fn devices_fit(&self, shape: &Shape) -> bool {
-        match shape.num_gpu {
-            0 => true,
-            _ if !shape.models.contains(self.model) => false,
-            // Without a way out half-way, so that it is a few instructions for all devices.
-            1 => self.milli.iter().fold(0, |most, &free| free.max(most)) >= shape.milli,
-            n => self.whole() >= u32::from(n),
-        }
+        (self.most >= shape.most) & (self.whole >= shape.whole) & shape.models.contains(self.model)
     }
 
     /// The choices of devices that differ for a request that fits: of devices with equal amounts
@@ -324,11 +352,12 @@ impl Node {
         left.memory = left.memory.checked_sub(shape.memory)?;
         let mut rest = devices.0;
         while rest != 0 {
-            let free = &mut left.milli[rest.trailing_zeros() as usize];
-            *free = free.checked_sub(shape.milli)?;
+            let device = rest.trailing_zeros() as usize;
+            let free = left.milli[device].checked_sub(shape.milli)?;
+            left.becomes(device, free);
             rest &= rest - 1;
         }
-        Some(left)
+        Some(left.added_up())
     }
 
     /// What is there after the request gave these devices back; nothing where that is more than a
@@ -338,10 +367,11 @@ impl Node {
         now.cpu = now.cpu.checked_add(shape.cpu)?;
         now.memory = now.memory.checked_add(shape.memory)?;
         for device in devices.iter() {
-            let free = now.milli[..usize::from(now.count)].get_mut(device)?;
-            *free = free.checked_add(shape.milli).filter(|&free| free <= WHOLE)?;
+            let free = now.milli[..usize::from(now.count)].get(device)?;
+            let free = free.checked_add(shape.milli).filter(|&free| free <= WHOLE)?;
+            now.becomes(device, free);
         }
-        Some(now)
+        Some(now.added_up())
     }
 
     /// Whether more is free than in another state of the same node, in any respect.
@@ -356,16 +386,32 @@ impl Node {
         !alike || more || self.cpu > before.cpu || self.memory > before.memory
     }
 
+    /// A device has this much free now; the sums are made later.
+    #[inline]
+    fn becomes(&mut self, device: usize, free: u16) {
+        let before = core::mem::replace(&mut self.milli[device], free);
+        self.mixed = self.mixed.wrapping_sub(mixed(before)).wrapping_add(mixed(free));
+    }
+
     /// A number that states of the same model with as much free, whichever device has it, and with
     /// `cpu` as the amount of CPU that counts, share; others do not, but for one chance in 2^64.
     /// Devices with less than `least` free do not count.
     #[inline]
     pub(super) fn digest(&self, cpu: u32, least: u16) -> u64 {
-        let all = self.devices().iter().filter(|&&free| free >= least);
-        all.fold(mix(u64::from(cpu) << 8 | u64::from(self.model) | 1 << 63), |sum, &free| {
-            sum.wrapping_add(mix(u64::from(free)))
-        })
+        let little = |&&free: &&u16| free > 0 && free < least;
+        let mut sum = self.mixed;
+        if self.milli.iter().any(|free| little(&free)) {
+            let all = self.milli.iter().filter(little);
+            sum = all.fold(sum, |sum, &free| sum.wrapping_sub(mixed(free)));
+        }
+        sum.wrapping_add(mix(u64::from(cpu) << 8 | u64::from(self.model) | 1 << 63))
     }
+}
+
+/// What stands for a device in a digest; nothing for one with nothing free.
+#[inline]
+const fn mixed(free: u16) -> u64 {
+    if free == 0 { 0 } else { mix(free as u64) }
 }
 
 /// SplitMix64's finaliser (Steele, Lea, Flood 2014).

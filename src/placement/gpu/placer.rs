@@ -1,15 +1,8 @@
 //! Nodes, a policy, and what is kept so that a choice costs what changed, not what there is.
 
-use std::collections::HashMap;
-
 use super::{
-    Adaptive, Among, Changes, DeviceSet, Kinds, MAX_KINDS, Node, REDRAW, Shape, Tuning, Typical,
-    fgd::Fgd,
-    ranking::{Ranking, UNFIT},
-    rules::{Largest, Whole, tightest_devices, widest_devices},
-    typical_of,
+    Adaptive, Among, Changes, DeviceSet, Kinds, Node, Shape, Tuning, Typical, board::Board,
 };
-use crate::placement::order;
 
 /// A policy and what it has to know.
 #[derive(Clone, Debug)]
@@ -62,9 +55,16 @@ enum State {
 }
 
 impl State {
-    /// Only what a node may take more is a change, see [`Rule::is_order_alone`].
+    /// Only what a node may take more is a change, see [`Board::goes_by_order_alone`].
     fn goes_by_order_alone(&self) -> bool {
-        matches!(self, State::Board(board) if board.rule.is_order_alone())
+        matches!(self, State::Board(board) if board.goes_by_order_alone())
+    }
+
+    /// What a node has is another amount now.
+    fn update(&mut self, node: usize, now: &Node) {
+        if let State::Board(board) = self {
+            board.update(node, now);
+        }
     }
 }
 
@@ -73,12 +73,7 @@ impl Placer {
     pub fn new(nodes: Vec<Node>, method: Method) -> Placer {
         let state = match method {
             Method::Adaptive(tuning) => State::Adaptive(Box::new(Adaptive::new(&nodes, tuning))),
-            method => State::Board(Board {
-                seen: matches!(method, Method::FgdSoFar).then(Box::default),
-                rule: Rule::new(method, &nodes),
-                wholes: nodes.iter().map(Whole::of).collect(),
-                tables: HashMap::new(),
-            }),
+            method => State::Board(Board::new(&nodes, method)),
         };
         Placer { changes: Changes::new(nodes.len()), nodes, state }
     }
@@ -93,7 +88,7 @@ impl Placer {
     pub fn arrive(&mut self, shape: &Shape) {
         match &mut self.state {
             State::Adaptive(adaptive) => adaptive.arrive(&self.nodes, shape),
-            State::Board(board) => board.arrive(shape),
+            State::Board(board) => board.arrive(&self.nodes, shape),
         }
     }
 
@@ -126,10 +121,7 @@ impl Placer {
         self.changes = Changes::new(nodes);
         match &mut self.state {
             State::Adaptive(adaptive) => adaptive.forget_nodes(),
-            State::Board(board) => {
-                board.wholes.resize(nodes, Whole::of(&Node::ABSENT));
-                board.tables.clear();
-            }
+            State::Board(board) => board.grow(nodes),
         }
     }
 
@@ -144,6 +136,7 @@ impl Placer {
     pub fn touch(&mut self, node: usize, now: Node) {
         if let Some(state) = self.nodes.get_mut(node) {
             *state = now;
+            self.state.update(node, &now);
             self.changes.record(node);
         }
     }
@@ -160,6 +153,7 @@ impl Placer {
             if !self.state.goes_by_order_alone() || now.may_take_more(state) {
                 self.changes.record(node);
             }
+            self.state.update(node, &now);
             *state = now;
         }
     }
@@ -168,7 +162,7 @@ impl Placer {
     pub fn kinds(&self) -> Option<&Kinds> {
         match &self.state {
             State::Adaptive(adaptive) => Some(&adaptive.learned().kinds),
-            State::Board(board) => board.seen.as_ref().map(|seen| &seen.kinds),
+            State::Board(board) => board.kinds(),
         }
     }
 
@@ -179,171 +173,4 @@ impl Placer {
             State::Board(_) => None,
         }
     }
-}
-
-/// How nodes are scored, or that only their order counts.
-#[derive(Clone, Debug)]
-enum Rule {
-    Affinity,
-    First,
-    Tightest,
-    Spread,
-    PowerOfTwo,
-    Dot(Largest),
-    Fgd(Box<Fgd>),
-}
-
-impl Rule {
-    fn new(method: Method, nodes: &[Node]) -> Rule {
-        match method {
-            Method::Affinity => Rule::Affinity,
-            Method::TightestFit => Rule::Tightest,
-            Method::Spread => Rule::Spread,
-            Method::PowerOfTwo => Rule::PowerOfTwo,
-            Method::DotProduct => Rule::Dot(Largest::of(nodes)),
-            Method::Fgd(typical) => Rule::Fgd(Box::new(Fgd::new(typical))),
-            Method::FgdSoFar => Rule::Fgd(Box::new(Fgd::new(Vec::new()))),
-            Method::FirstFit | Method::Adaptive(_) => Rule::First,
-        }
-    }
-
-    /// All nodes that fit are equal: a node that has less is the worse for it only if it does not fit any
-    /// more, which is seen when it is about to be chosen.
-    fn is_order_alone(&self) -> bool {
-        matches!(self, Rule::Affinity | Rule::First | Rule::PowerOfTwo)
-    }
-
-    /// The node's score, lower is better; none where the request does not fit.
-    fn key(&self, node: &Node, whole: &Whole, shape: &Shape) -> Option<u32> {
-        node.fits(shape).then(|| match self {
-            Rule::Affinity | Rule::First => 0,
-            Rule::Tightest => whole.left(node, shape),
-            Rule::Spread | Rule::PowerOfTwo => UNFIT - 1 - whole.left(node, shape),
-            Rule::Dot(largest) => largest.dot(node, shape),
-            Rule::Fgd(fgd) => fgd.key(node, shape),
-        })
-    }
-
-    /// The devices that a request which fits takes.
-    fn devices(&self, node: &Node, shape: &Shape) -> DeviceSet {
-        match self {
-            Rule::Spread | Rule::PowerOfTwo => widest_devices(node, shape),
-            Rule::Fgd(fgd) => fgd.devices(node, shape),
-            _ => tightest_devices(node, shape),
-        }
-    }
-}
-
-/// Scores of every node for each kind of request, brought up to date when the kind comes again.
-#[derive(Clone, Debug)]
-struct Board {
-    rule: Rule,
-    wholes: Vec<Whole>,
-    /// By number of the nodes in question, and kind.
-    tables: HashMap<(u32, Shape), Table>,
-    /// Where the rule follows what was typical so far.
-    seen: Option<Box<Seen>>,
-}
-
-/// The mix of requests, and when to look at it again: after 8, 16, 32 and so on, and then after each
-/// [`REDRAW`] times as many kinds as are typical, since each is scored anew then.
-#[derive(Clone, Debug, Default)]
-struct Seen {
-    kinds: Kinds,
-    next: u64,
-}
-
-#[derive(Clone, Debug)]
-struct Table {
-    ranking: Ranking,
-    seen: u64,
-}
-
-impl Board {
-    fn arrive(&mut self, shape: &Shape) {
-        let Some(seen) = &mut self.seen else { return };
-        seen.kinds.count(&shape.without_memory());
-        let arrived = seen.kinds.arrived();
-        if arrived < seen.next.max(8) {
-            return;
-        }
-        let typical = typical_of(seen.kinds.iter().map(|(shape, count)| (*shape, count)));
-        seen.next = arrived + arrived.min(REDRAW * typical.len() as u64);
-        self.rule = Rule::Fgd(Box::new(Fgd::new(typical)));
-        self.tables.clear();
-    }
-
-    fn choose(
-        &mut self,
-        (nodes, changes): (&[Node], &Changes),
-        shape: &Shape,
-        hash: u64,
-        among: &Among<'_>,
-    ) -> Option<(usize, DeviceSet)> {
-        let Board { rule, wholes, tables, .. } = self;
-        let score = |node: usize| match among.has(node) {
-            true => rule.key(&nodes[node], &wholes[node], shape),
-            false => None,
-        };
-        if let Rule::PowerOfTwo = rule {
-            // Without a look at the rest, as long as one of the two fits.
-            let two = [hash, order::other(hash)].map(|hash| place(hash, nodes.len()));
-            let fitting = two.into_iter().filter_map(|node| Some((score(node)?, node)));
-            let fitting = fitting.filter(|&(_, node)| (among.accept)(node));
-            if let Some((_, node)) = fitting.min() {
-                return Some((node, rule.devices(&nodes[node], shape)));
-            }
-        }
-        let kind = (among.number, *shape);
-        if tables.len() >= MAX_KINDS && !tables.contains_key(&kind) {
-            // Any will do: they come back at the cost of one look at all nodes.
-            tables.clear();
-        }
-        let table = tables
-            .entry(kind)
-            .or_insert_with(|| Table { ranking: Ranking::new(nodes.len()), seen: 0 });
-        let key = |node: usize| match rule {
-            Rule::PowerOfTwo => score(node).map_or(UNFIT, |_| 0),
-            _ => score(node).unwrap_or(UNFIT),
-        };
-        if table.seen == 0 {
-            table.ranking.fill((0..nodes.len()).map(key));
-            table.seen = changes.now();
-        } else {
-            let ranking = &mut table.ranking;
-            table.seen = changes.since(table.seen, |node| {
-                ranking.put(node, key(node));
-                true
-            });
-            ranking.settle();
-        }
-        let ranking = &mut table.ranking;
-        let mut turned_away = Vec::new();
-        let found = loop {
-            let next = match rule {
-                Rule::Affinity | Rule::PowerOfTwo => {
-                    let from = place(hash, nodes.len());
-                    ranking.first_from(from).or_else(|| ranking.first_from(0))
-                }
-                _ => ranking.best().map(|(node, _)| node),
-            };
-            match next {
-                Some(node) if rule.is_order_alone() && score(node).is_none() => {
-                    ranking.set(node, UNFIT);
-                }
-                Some(node) if !(among.accept)(node) => {
-                    turned_away.push((node, ranking.key(node)));
-                    ranking.set(node, UNFIT);
-                }
-                found => break found,
-            }
-        };
-        turned_away.into_iter().for_each(|(node, key)| ranking.set(node, key));
-        found.map(|node| (node, rule.devices(&nodes[node], shape)))
-    }
-}
-
-/// The node that a hash points to.
-fn place(hash: u64, nodes: usize) -> usize {
-    order::start(hash, nodes as u32) as usize
 }

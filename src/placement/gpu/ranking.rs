@@ -47,12 +47,11 @@ impl Ranking {
     /// Sets a node's key, one of many: nothing else is asked before [`Ranking::settle`].
     #[inline]
     pub fn put(&mut self, node: usize, key: u32) {
-        let slot = &mut self.levels[0][node];
-        if *slot != key {
-            *slot = key;
-            let block = node / FAN;
-            self.dirty[0][block / 64] |= 1 << (block % 64);
-        }
+        // Whether it is another one is not asked: the answer would be waited for, since rankings of many
+        // kinds are in no near cache.
+        self.levels[0][node] = key;
+        let block = node / FAN;
+        self.dirty[0][block / 64] |= 1 << (block % 64);
     }
 
     /// Looks for the minima anew after some have been [put](Ranking::put). Cost: a block for each block of

@@ -14,42 +14,34 @@ pub fn widest_devices(node: &Node, shape: &Shape) -> DeviceSet {
     node.options(shape).min_by_key(least).unwrap_or_default()
 }
 
-/// What a node has when empty, so that a share of it takes no division: CPU, memory, and thousandths of
-/// devices.
-#[derive(Clone, Copy, Debug)]
-pub struct Whole {
-    all: [u32; 3],
-    /// 2^60 / all.
-    inverse: [u64; 3],
-}
+/// What a node has when empty: CPU, memory, and thousandths of devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Whole([u32; 3]);
 
 impl Whole {
     /// Of a node that is empty.
     pub fn of(node: &Node) -> Whole {
-        let all = [node.cpu, node.memory, node.devices().len() as u32 * u32::from(WHOLE)];
-        let inverse = all.map(|all| (1u64 << 60).checked_div(all.into()).unwrap_or(0));
-        Whole { all, inverse }
+        Whole([node.cpu, node.memory, node.devices().len() as u32 * u32::from(WHOLE)])
     }
 
-    /// The free share of a node that a request leaves: the shares of CPU, memory and devices of what
-    /// the node has when empty, each in units of 2^-28, summed; at most 3 x 2^28. The request fits.
-    #[inline]
-    pub fn left(&self, node: &Node, shape: &Shape) -> u32 {
-        self.share(0, node.cpu - shape.cpu())
-            + self.share(1, node.memory - shape.memory())
-            + self.share(2, node.free() - shape.asks())
+    /// The share of it that is free: those of CPU, memory and devices, each rounded down in units of
+    /// 2^-28, summed; at most 3 x 2^28. What a request leaves of it is this less [`Whole::asked`], so that
+    /// either is worked out once, and not for each of the two together.
+    pub fn free(&self, node: &Node) -> u32 {
+        self.share([node.cpu, node.memory, node.free()])
     }
 
-    /// `left` of all, rounded down, in units of 2^-28; at most 1.
-    #[inline]
-    fn share(&self, d: usize, left: u32) -> u32 {
-        let (left, all) = (u64::from(left), u64::from(self.all[d]));
-        if left >= all {
-            return if all == 0 { 0 } else { 1 << 28 };
-        }
-        // At most one too little, since the inverse is.
-        let below = (left * self.inverse[d]) >> 32;
-        (below + u64::from((below + 1) * all <= left << 28)) as u32
+    /// The share of it that a request asks for, no more than is free where the request fits.
+    pub fn asked(&self, shape: &Shape) -> u32 {
+        self.share([shape.cpu(), shape.memory(), shape.asks()])
+    }
+
+    fn share(&self, amounts: [u32; 3]) -> u32 {
+        let share = |(amount, all): (u32, u32)| {
+            let share = (u64::from(amount) << 28).checked_div(all.into()).unwrap_or(0);
+            share.min(1 << 28) as u32
+        };
+        amounts.into_iter().zip(self.0).map(share).sum()
     }
 }
 
@@ -83,23 +75,5 @@ impl Largest {
         product(node.cpu, shape.cpu(), self.cpu)
             + product(node.memory, shape.memory(), self.memory)
             + product(node.free(), shape.asks(), self.devices)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn a_share_is_the_exact_quotient_rounded_down(cpu: u32, part in 0.0..=1.0, near in -2i64..=2) {
-            // Also just below, at and above a whole number of units.
-            let units = (part * f64::from(1 << 28)) as u128;
-            let left = (((units * u128::from(cpu)) >> 28) as i64 + near).clamp(0, u32::MAX.into());
-            let whole = Whole::of(&Node::new(cpu, 0, 0, 0).unwrap());
-            let exact = ((left as u64) << 28).checked_div(u64::from(cpu)).unwrap_or(0);
-            prop_assert_eq!(u64::from(whole.share(0, left as u32)), exact.min(1 << 28));
-        }
     }
 }
