@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::{
-    Among, Changes, DeviceSet, Learned, MAX_KINDS, Node, Shape,
+    Among, Changes, DeviceSet, Learned, MAX_KINDS, Node, Shape, Tuning, WHOLE,
     cell::{Cell, EMPTY, NO_FIT, NO_LOOK, key},
     fill::Sequences,
     known::Known,
@@ -24,6 +24,7 @@ use super::{
     memo::Memo,
     prices::{self, Needs, PLACES, Prices, Supply},
     ranking::{Ranking, UNFIT},
+    round::Round,
     rules::tightest_devices,
 };
 
@@ -34,52 +35,19 @@ pub const REPRICE: u64 = 100;
 const NEAR: u32 = 3;
 
 /// Epochs after which a node is looked at again in any case.
-const OLD: u16 = 8;
+const OLD: u32 = 8;
 
-/// How much is done for one request, and where the random numbers start. The values are the same
-/// for every cluster and mix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tuning {
-    /// Node states that are valued for one request, about.
-    pub values: u32,
-    /// Of them, at most so many for what was computed with older sequences.
-    pub older: u32,
-    /// Winners that are looked at again, where what is kept of them is older or the node changed.
-    pub looks: u32,
-    /// Nodes that are looked through for what is older, and that keys are made for by new prices.
-    pub sweep: usize,
-    /// Of them, nodes at most that are computed with new sequences, values that are known included.
-    pub renewals: usize,
-    /// Nodes that are added up for the next prices.
-    pub survey: usize,
-    /// Other seeds, other sequences.
-    pub seed: u64,
-}
-
-impl Tuning {
-    /// Nothing is put off, at any cost: what the naive twin does.
-    pub const EXACT: Tuning = Tuning {
-        values: u32::MAX,
-        older: u32::MAX,
-        looks: u32::MAX,
-        sweep: usize::MAX,
-        renewals: usize::MAX,
-        survey: usize::MAX,
-        seed: 1,
-    };
-}
-
-impl Default for Tuning {
-    fn default() -> Tuning {
-        Tuning { values: 30, older: 5, looks: 20, sweep: 1024, renewals: 32, survey: 64, seed: 1 }
-    }
-}
+/// In place of the epoch: of a node that does not fit, and of one that was put off.
+const NEVER: u32 = u32::MAX;
+const PUT_OFF: u32 = u32::MAX - 1;
 
 /// What is kept for one kind of request.
 #[derive(Clone, Debug)]
 struct Table {
     shape: Shape,
     cells: Vec<Cell>,
+    /// The epoch that each cell was computed in, or [`NEVER`], or [`PUT_OFF`].
+    epochs: Vec<u32>,
     ranking: Ranking,
     /// Changes up to here are in the cells.
     seen: u64,
@@ -94,41 +62,14 @@ struct Table {
     renewing: Round,
 }
 
-/// A way round all nodes, a slice at a time.
-#[derive(Clone, Copy, Debug, Default)]
-struct Round {
-    at: usize,
-    left: usize,
-}
-
-impl Round {
-    /// All nodes are ahead, from wherever it is now.
-    fn start(&mut self, nodes: usize) {
-        self.left = nodes;
-    }
-
-    /// The next ones that are side by side, at most so many and no more than are left.
-    fn ahead(&self, nodes: usize, most: usize) -> Range<usize> {
-        self.at..self.at + most.min(self.left).min(nodes - self.at)
-    }
-
-    /// Goes past them.
-    fn run(&mut self, nodes: usize, most: usize) -> Range<usize> {
-        let run = self.ahead(nodes, most);
-        self.at = if run.end < nodes { run.end } else { 0 };
-        self.left -= run.len();
-        run
-    }
-}
-
-/// What was learned, and what is kept. Memory: at most [`super::MAX_KINDS`] kinds of 21 bytes a
-/// node, and a megabyte.
+/// What was learned, and what is kept. Memory: at most [`super::MAX_KINDS`] kinds of 25 bytes a
+/// node, and a quarter of a megabyte.
 #[derive(Clone, Debug)]
 pub struct Adaptive {
     tuning: Tuning,
     learned: Learned,
     epoch: u32,
-    memo: Memo<i32>,
+    memo: Memo,
     /// By number of the nodes in question, and kind.
     tables: HashMap<(u32, Shape), Box<Table>>,
     prices: Prices,
@@ -230,6 +171,7 @@ impl Adaptive {
             Box::new(Table {
                 shape: kind,
                 cells: vec![EMPTY; nodes.len()],
+                epochs: vec![NEVER; nodes.len()],
                 ranking: Ranking::new(nodes.len()),
                 seen: 0,
                 prices: self.price_version,
@@ -264,7 +206,7 @@ struct Look<'a> {
     tuning: Tuning,
     sequences: &'a Sequences,
     needs: &'a Needs,
-    memo: &'a mut Memo<i32>,
+    memo: &'a mut Memo,
     epoch: u32,
     model_prices: [i32; super::MAX_MODELS],
     place_prices: [i32; PLACES.len()],
@@ -328,6 +270,7 @@ impl<'a> Look<'a> {
                 // Most nodes are in a state that others are in.
                 let change = self.changes.last(node) as u32;
                 self.table.cells[node] = Cell { change, ..cell };
+                self.table.epochs[node] = self.epoch;
             } else if self.spent < self.tuning.values {
                 self.renew(node);
                 known.put(state, self.table.cells[node]);
@@ -399,18 +342,29 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The first of these nodes that is stale, or older and may win: not far from the best, or very old.
-    fn due(&self, mut among: Range<usize>, near: u32) -> Option<usize> {
+    /// The first of these nodes that was put off, or is older and may win: not far from the best, or very old.
+    fn due(&self, among: Range<usize>, near: u32) -> Option<usize> {
         let all = self.tuning == (Tuning { seed: self.tuning.seed, ..Tuning::EXACT });
-        let epoch = self.epoch as u16;
-        among.find(|&node| {
-            let cell = &self.table.cells[node];
-            let may_win = || {
-                let near = self.key(node) <= near;
-                near || epoch.wrapping_sub(cell.epoch) >= OLD || all
-            };
-            self.is_stale(node) || self.is_older(node) && may_win()
-        })
+        let is_due = |node: usize| {
+            let epoch = self.table.epochs[node];
+            let may_win = || self.shown(node) <= near || self.epoch - epoch >= OLD || all;
+            epoch == PUT_OFF || self.is_older(node) && may_win()
+        };
+        // Several at a time, since there is mostly nothing.
+        const AT_ONCE: usize = 16;
+        let now = self.epoch;
+        let mut start = among.start;
+        for epochs in self.table.epochs[among].chunks(AT_ONCE) {
+            let any = |any, &epoch: &u32| any | ((epoch != now) & (epoch != NEVER));
+            if epochs.iter().fold(false, any) {
+                let due = (start..start + epochs.len()).find(|&node| is_due(node));
+                if due.is_some() {
+                    return due;
+                }
+            }
+            start += epochs.len();
+        }
+        None
     }
 
     /// The best node as it is now. `held`: room for nodes that are short of memory alone, or are not
@@ -469,8 +423,8 @@ impl<'a> Look<'a> {
 
     /// New sequences were drawn since.
     fn is_older(&self, node: usize) -> bool {
-        let cell = &self.table.cells[node];
-        cell.base != NO_FIT && cell.epoch != self.epoch as u16
+        let epoch = self.table.epochs[node];
+        epoch != self.epoch && epoch != NEVER && epoch != PUT_OFF
     }
 
     fn fits(&self, node: usize) -> bool {
@@ -489,6 +443,7 @@ impl<'a> Look<'a> {
             (true, NO_FIT) => *cell = Cell { base: NO_LOOK, ..EMPTY },
             (true, _) => {}
         }
+        self.table.epochs[node] = if fits { PUT_OFF } else { NEVER };
         self.table.renewing.start(self.nodes.len());
     }
 
@@ -496,66 +451,75 @@ impl<'a> Look<'a> {
     fn renew(&mut self, node: usize) {
         let change = self.changes.last(node) as u32;
         let state = self.nodes[node].with_memory(u32::MAX);
-        self.table.cells[node] = if self.fits(node) {
-            let found = self.destroyed(&state);
-            Cell { change, epoch: self.epoch as u16, ..found }
-        } else {
-            Cell { change, ..EMPTY }
-        };
+        let fits = self.fits(node);
+        let found = if fits { self.destroyed(&state) } else { EMPTY };
+        self.table.cells[node] = Cell { change, ..found };
+        self.table.epochs[node] = if fits { self.epoch } else { NEVER };
     }
 
     /// What the request destroys on a node that it fits, by the choice of devices that destroys the
     /// least; among equal ones the device with the least free.
     fn destroyed(&mut self, node: &Node) -> Cell {
+        let Look { sequences, memo, epoch, spent, .. } = self;
         let shape = self.table.shape;
-        let before = self.value(node);
-        let mut best = EMPTY;
-        let mut best_free = u16::MAX;
-        for devices in node.options(&shape) {
-            let Some(after) = node.take(&shape, devices) else { continue };
-            let base = before - self.value(&after) - shape.asks() as i32 * LANES as i32;
-            let free = devices.iter().next().map_or(0, |i| node.devices()[i]);
-            if (base, free) < (best.base, best_free) {
-                best_free = free;
-                best = Cell { base, devices, lost: self.lost(node, &after), ..EMPTY };
+        let mut value = |digest: u64, state: &dyn Fn() -> Node| {
+            memo.get(digest, *epoch, || {
+                *spent += 1;
+                sequences.value(&state())
+            })
+        };
+        let (devices, model) = (sequences.devices(node), node.model());
+        let before = value(sequences.digest(devices, node.cpu, model), &|| *node);
+        let (cpu, takes) = (node.cpu - shape.cpu(), shape.asks() as i32 * LANES as i32);
+        let (mut best, mut best_left) = (EMPTY, u16::MAX);
+        for set in node.options(&shape) {
+            let left = set.iter().next().map_or(0, |i| node.devices()[i]);
+            // The state itself is made only if nothing is known of it.
+            let devices = sequences.devices_after(devices, left, &shape);
+            let after = || node.take(&shape, set).unwrap_or(Node::ABSENT);
+            let after = value(sequences.digest(devices, cpu, model), &after);
+            let base = before - after - takes;
+            if (base, left) < (best.base, best_left) {
+                (best, best_left) = (Cell { base, devices: set, ..EMPTY }, left);
             }
         }
+        best.lost = self.lost(node, best_left);
         best
     }
 
-    /// The places that a node loses when the request takes it from one state to the other. What
-    /// takes as many devices itself needs the place and does not lose it.
-    fn lost(&self, before: &Node, after: &Node) -> [u8; PLACES.len()] {
-        let (before, after) =
-            (prices::places(before, self.needs), prices::places(after, self.needs));
-        let num_gpu = self.table.shape.num_gpu();
+    /// The places that a node loses when the request takes devices of it that have `left` each. What takes
+    /// as many devices itself needs the place and does not lose it.
+    fn lost(&self, node: &Node, left: u16) -> [u8; PLACES.len()] {
+        let (shape, needs) = (&self.table.shape, self.needs);
+        let taken = if left == WHOLE { u32::from(shape.num_gpu()) } else { 0 };
+        let before = prices::places(node, needs);
+        let after = prices::places_in(node.whole() - taken, node.cpu - shape.cpu(), needs);
         core::array::from_fn(|i| {
-            if num_gpu < PLACES[i] { before[i].saturating_sub(after[i]) } else { 0 }
+            if shape.num_gpu() < PLACES[i] { before[i].saturating_sub(after[i]) } else { 0 }
         })
     }
 
     /// Counts the places lost anew, in a cell that is of the node as it is.
     fn count_places(&mut self, node: usize) {
-        let (cell, state) = (self.table.cells[node], self.nodes[node].with_memory(u32::MAX));
+        let (cell, state) = (self.table.cells[node], &self.nodes[node]);
         if cell.base == NO_FIT || self.is_stale(node) {
             return;
         }
-        if let Some(after) = state.take(&self.table.shape, cell.devices) {
-            self.table.cells[node].lost = self.lost(&state, &after);
-        }
-    }
-
-    fn value(&mut self, node: &Node) -> i32 {
-        let (sequences, spent) = (self.sequences, &mut self.spent);
-        self.memo.get(sequences.digest(node), self.epoch, || {
-            *spent += 1;
-            sequences.value(node)
-        })
+        let left = cell.devices.iter().next().map_or(0, |i| state.devices()[i]);
+        self.table.cells[node].lost = self.lost(state, left);
     }
 
     fn key(&self, node: usize) -> u32 {
         let model = self.nodes[node].model();
         key(&self.table.cells[node], model, &self.model_prices, &self.place_prices)
+    }
+
+    /// The same from the ranking, which is less to look through, unless that has a key by older prices.
+    fn shown(&self, node: usize) -> u32 {
+        match self.table.pricing.is_ahead(self.nodes.len(), node) {
+            true => self.key(node),
+            false => self.table.ranking.key(node),
+        }
     }
 
     fn show(&mut self, node: usize) {

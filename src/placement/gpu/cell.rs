@@ -18,8 +18,6 @@ pub struct Cell {
     pub base: i32,
     /// Low bits of the number of the node's change that this was computed after.
     pub change: u32,
-    /// Low bits of the epoch that this was computed in.
-    pub epoch: u16,
     pub devices: DeviceSet,
     /// Places lost.
     pub lost: [u8; PLACES.len()],
@@ -30,7 +28,7 @@ pub const NO_FIT: i32 = i32::MAX;
 pub const NO_LOOK: i32 = i32::MAX - 1;
 
 pub const EMPTY: Cell =
-    Cell { base: NO_FIT, change: u32::MAX, epoch: 0, devices: DeviceSet::NONE, lost: [0; 4] };
+    Cell { base: NO_FIT, change: u32::MAX, devices: DeviceSet::NONE, lost: [0; 4] };
 
 /// A cell's place in the ranking.
 #[inline]

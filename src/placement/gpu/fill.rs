@@ -1,14 +1,14 @@
 //! What a node is worth: how much of its devices short random sequences of requests would still
 //! fill.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, collections::HashSet};
 
 #[cfg(target_arch = "x86_64")]
 use super::wide::{Avx2, Wide};
 use super::{
-    MAX_DEVICES, MAX_MODELS, Node, Shape, WHOLE,
+    MAX_DEVICES, MAX_MODELS, ModelSet, Node, Shape, WHOLE,
     lanes::{Each, Eight, LANES, Lanes},
-    node::mix,
+    node::{self, mix},
 };
 
 /// Requests drawn for each sequence where nothing leaves. Longer ones find a place for every sliver
@@ -32,7 +32,7 @@ const STRIDE: usize = 5;
 #[derive(Clone, Copy, Debug)]
 struct Step {
     cpu: Each,
-    /// Of one device; where several are asked for, [`OVER`].
+    /// Of one device, in units of [`UNIT`]; where several are asked for, [`OVER`].
     milli: Each,
     /// How many devices, where that is more than one.
     several: Each,
@@ -53,8 +53,22 @@ impl Step {
 /// A request that fits nowhere: its sequence is over.
 const OVER: i16 = i16::MAX;
 
-/// A device with nothing free.
+/// A device with nothing free, the first one. What is free counts from there on, in units of [`UNIT`], and
+/// to it comes the device's number: no two devices have the same, and the tightest one is a minimum, the
+/// first of equal ones. What a device has left after a request that does not fit wraps round to more than
+/// after any that does.
 const EMPTY: i16 = i16::MIN;
+
+/// A thousandth of a device.
+const UNIT: i16 = MAX_DEVICES as i16;
+
+/// What no device can have left, after whatever request.
+const NOBODY: i16 = -1;
+
+/// A device with so many thousandths free.
+const fn with_free(device: usize, free: i16) -> i16 {
+    EMPTY + free * UNIT + device as i16
+}
 
 /// What nodes are told apart by before they meet the sequences: how much the device with the most has
 /// free, by quarters of a device and whole, and how much CPU. Most of what is drawn asks for more than
@@ -70,8 +84,10 @@ const LISTS: usize = MOST_MILLI.len() * MOST_CPU.len();
 pub struct Sequences {
     /// By lane.
     drawn: Vec<Vec<Shape>>,
-    /// By model and what nodes are told apart by, each made when it is first met.
+    /// By model's class and what nodes are told apart by, each made when it is first met.
     lists: Vec<OnceCell<Vec<Step>>>,
+    /// By model: models of one class may take the same of what was drawn.
+    classes: Vec<u8>,
     /// The least that a drawn request for devices asks of one, and of CPU.
     least_milli: i16,
     least_cpu: i16,
@@ -123,8 +139,9 @@ impl Sequences {
         let least_milli = parts().map(|shape| shape.milli() as i16).min().unwrap_or(OVER);
         let least_cpu = parts().map(|shape| tenths(shape.cpu().div_ceil(TENTH))).min();
         let least_cpu = least_cpu.unwrap_or(OVER);
+        let classes = classes(kinds.iter().map(|(shape, _)| shape.models()));
         let lists = vec![OnceCell::new(); MAX_MODELS * LISTS];
-        Sequences { drawn, lists, least_milli, least_cpu }
+        Sequences { drawn, lists, classes, least_milli, least_cpu }
     }
 
     /// The drawn requests, by sequence.
@@ -132,10 +149,25 @@ impl Sequences {
         &self.drawn
     }
 
-    /// States of the same [`Sequences::value`] that differ in nothing that matters share this number.
+    /// States of the same [`Sequences::value`] that differ in nothing that matters share this number. From
+    /// `sum`, which is [`Sequences::devices`] of the state's devices.
     #[inline]
-    pub fn digest(&self, node: &Node) -> u64 {
-        node.digest(node.cpu / TENTH, self.least_milli as u16)
+    pub fn digest(&self, sum: u64, cpu: u32, model: u8) -> u64 {
+        node::digest(sum, cpu / TENTH, model)
+    }
+
+    /// What stands for a node's devices in a digest.
+    #[inline]
+    pub fn devices(&self, node: &Node) -> u64 {
+        node.mixed(self.least_milli as u16)
+    }
+
+    /// The same after a request took devices that have `left` each.
+    #[inline]
+    pub fn devices_after(&self, sum: u64, left: u16, shape: &Shape) -> u64 {
+        let mixed = |free| node::mixed(free, self.least_milli as u16);
+        let each = mixed(left - shape.milli()).wrapping_sub(mixed(left));
+        sum.wrapping_add(each.wrapping_mul(u64::from(shape.num_gpu())))
     }
 
     /// Thousandths of devices that the sequences fill on this node, summed over [`LANES`]
@@ -178,7 +210,8 @@ impl Sequences {
     fn list(&self, node: &Node, most: u16) -> Option<&[Step]> {
         let milli = MOST_MILLI.iter().position(|&bound| most <= bound)?;
         let cpu = MOST_CPU.iter().position(|&bound| node.cpu <= bound)?;
-        let list = usize::from(node.model()) * LISTS + milli * MOST_CPU.len() + cpu;
+        let class = usize::from(*self.classes.get(usize::from(node.model()))?);
+        let list = class * LISTS + milli * MOST_CPU.len() + cpu;
         let make = || steps(&self.drawn, node.model(), MOST_MILLI[milli], MOST_CPU[cpu]);
         Some(self.lists.get(list)?.get_or_init(make))
     }
@@ -198,8 +231,6 @@ impl Sequences {
         self.fill_lanes::<D, Eight>((), list, cpu, free)
     }
 
-    /// What is free counts from [`EMPTY`] on: then what a device has left after a request that does
-    /// not fit wraps round to more than after any that does, and the tightest device is a minimum.
     #[inline(always)]
     fn fill_lanes<const D: usize, L: Lanes>(
         &self,
@@ -209,12 +240,12 @@ impl Sequences {
         free: &[i16; MAX_DEVICES],
     ) -> i32 {
         let all = |n: i16| L::all(shown, n);
-        let before: i32 = free[..D].iter().map(|&free| i32::from(EMPTY + free)).sum();
+        let before: i32 = (0..D).map(|d| i32::from(with_free(d, free[d]))).sum();
         let mut filled = before * LANES as i32;
         for part in 0..LANES / L::WIDTH {
             let in_part = (u32::MAX >> (LANES - L::WIDTH)) << (part * L::WIDTH);
             let mut cpu = all(cpu);
-            let mut left: [L; D] = core::array::from_fn(|d| all(EMPTY + free[d]));
+            let mut left: [L; D] = core::array::from_fn(|d| all(with_free(d, free[d])));
             for (number, step) in steps.iter().enumerate() {
                 if number % STRIDE == 0 && self.nothing_more_fits(shown, cpu, &left) {
                     break;
@@ -226,17 +257,17 @@ impl Sequences {
                 }
                 let milli = each(&step.milli);
                 let best = left.iter().fold(all(OVER), |best, free| best.min(free.less(milli)));
-                let mut takes = all(0).above(best).and_not(asks.above(cpu));
-                cpu = cpu.less(takes.and(asks));
+                let fails = best.above(all(NOBODY)).or(asks.above(cpu));
+                cpu = cpu.less(asks.and_not(fails));
+                let best = best.or(fails);
                 for free in &mut left {
-                    let here = takes.and(free.less(milli).equals(best));
-                    takes = takes.and_not(here);
-                    *free = free.less(here.and(milli));
+                    let rest = free.less(milli);
+                    *free = free.or_where(rest.equals(best), rest);
                 }
             }
             filled -= left.iter().map(|lanes| lanes.sum()).sum::<i32>();
         }
-        filled
+        filled / i32::from(UNIT)
     }
 
     /// In no lane is there a device and CPU for the least of what is asked of either.
@@ -249,7 +280,7 @@ impl Sequences {
     ) -> bool {
         let all = |n: i16| L::all(shown, n);
         let most = left.iter().fold(all(EMPTY), |most, free| most.max(*free));
-        let device = most.above(all(EMPTY + self.least_milli - 1));
+        let device = most.above(all(with_free(0, self.least_milli) - 1));
         cpu.above(all(self.least_cpu - 1)).and(device).is_zero()
     }
 }
@@ -263,15 +294,30 @@ fn several<const D: usize, L: Lanes>(
     cpu: &mut L,
 ) {
     let all = |n: i16| L::all(shown, n);
-    let full = all(EMPTY + WHOLE as i16);
-    let whole = left.iter().fold(all(0), |whole, free| whole.less(free.equals(full)));
+    let full = |device| all(with_free(device, WHOLE as i16));
+    let numbered = || left.iter().enumerate();
+    let whole = numbered().fold(all(0), |whole, (d, free)| whole.less(free.equals(full(d))));
     let mut wanted = several.and_not(several.above(whole)).and_not(asks.above(*cpu));
     *cpu = cpu.less(wanted.above(all(0)).and(asks));
-    for free in left.iter_mut() {
-        let here = wanted.above(all(0)).and(free.equals(full));
+    for (device, free) in left.iter_mut().enumerate() {
+        let here = wanted.above(all(0)).and(free.equals(full(device)));
         wanted = wanted.less(here.and(all(1)));
-        *free = free.less(here.and(all(WHOLE as i16)));
+        *free = free.or_where(here, all(with_free(device, 0)));
     }
+}
+
+/// Models that are in the same ones of these sets have the same number.
+fn classes(sets: impl Iterator<Item = ModelSet>) -> Vec<u8> {
+    let mut classes = vec![0; MAX_MODELS];
+    for set in sets.collect::<HashSet<_>>() {
+        // Who is in it and who is not have other numbers from here on.
+        let (mut numbers, mut next) = ([[None; 2]; MAX_MODELS], 0..);
+        for (model, class) in classes.iter_mut().enumerate() {
+            let number = &mut numbers[usize::from(*class)][usize::from(set.contains(model as u8))];
+            *class = *number.get_or_insert_with(|| next.next().unwrap_or_default());
+        }
+    }
+    classes
 }
 
 /// The sequences without what a model may not take, and what asks for more of a device or of CPU than
@@ -290,7 +336,7 @@ fn steps(drawn: &[Vec<Shape>], model: u8, milli: u16, cpu: u32) -> Vec<Step> {
             let step = &mut steps[number];
             step.cpu.0[lane] = tenths(shape.cpu().div_ceil(TENTH));
             match shape.num_gpu() {
-                0 | 1 => step.milli.0[lane] = shape.milli() as i16,
+                0 | 1 => step.milli.0[lane] = shape.milli() as i16 * UNIT,
                 several => {
                     step.several.0[lane] = several.into();
                     step.several_in |= 1 << lane;

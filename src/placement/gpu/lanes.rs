@@ -38,6 +38,12 @@ pub trait Lanes: Copy {
     /// Where this one's bits are set and the other's are not.
     fn and_not(self, other: Self) -> Self;
 
+    /// Where either's bits are set.
+    fn or(self, other: Self) -> Self;
+
+    /// The others where a mask says so.
+    fn or_where(self, mask: Self, other: Self) -> Self;
+
     /// Mask of where the numbers are equal.
     fn equals(self, other: Self) -> Self;
 
@@ -101,6 +107,16 @@ impl Lanes for Eight {
     #[inline(always)]
     fn and_not(self, other: Self) -> Self {
         self.zip(other, |a, b| a & !b)
+    }
+
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        self.zip(other, |a, b| a | b)
+    }
+
+    #[inline(always)]
+    fn or_where(self, mask: Self, other: Self) -> Self {
+        self.and_not(mask).or(other.and(mask))
     }
 
     #[inline(always)]

@@ -24,13 +24,15 @@ mod placer;
 mod prices;
 mod ranking;
 mod repack;
+mod round;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod tuning;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 
-pub use adaptive::{Adaptive, REPRICE, Tuning};
+pub use adaptive::{Adaptive, REPRICE};
 pub use among::Among;
 pub use changes::Changes;
 pub use explain::{Refused, Short, explain};
@@ -43,3 +45,4 @@ pub use node::{DeviceSet, MAX_DEVICES, MAX_MODELS, ModelSet, Node, Shape, ShapeE
 pub use placer::{Choice, Method, Placer};
 pub use prices::Supply;
 pub use repack::{Held, Move, repack};
+pub use tuning::Tuning;

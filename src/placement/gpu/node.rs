@@ -224,7 +224,7 @@ pub struct Node {
     whole: u8,
     most: u16,
     free: u16,
-    /// And the sum of what stands for them in a [digest](Node::digest).
+    /// And the sum of what stands for them in a [digest].
     mixed: u64,
 }
 
@@ -238,7 +238,7 @@ impl Node {
         let mut milli = [0; MAX_DEVICES];
         milli[..devices].fill(WHOLE);
         let mut node = Node { cpu, memory, milli, count: devices as u8, model, ..Node::ABSENT };
-        node.mixed = mixed(WHOLE).wrapping_mul(devices as u64);
+        node.mixed = mixed(WHOLE, 1).wrapping_mul(devices as u64);
         Some(node.added_up())
     }
 
@@ -271,7 +271,7 @@ impl Node {
     pub fn with_free(cpu: u32, memory: u32, free: &[u16], model: u8) -> Option<Node> {
         let mut node = Node::new(cpu, memory, free.len(), model)?;
         node.milli[..free.len()].copy_from_slice(free);
-        node.mixed = free.iter().fold(0, |sum, &free| sum.wrapping_add(mixed(free)));
+        node.mixed = free.iter().fold(0, |sum, &free| sum.wrapping_add(mixed(free, 1)));
         free.iter().all(|&free| free <= WHOLE).then(|| node.added_up())
     }
 
@@ -390,28 +390,34 @@ impl Node {
     #[inline]
     fn becomes(&mut self, device: usize, free: u16) {
         let before = core::mem::replace(&mut self.milli[device], free);
-        self.mixed = self.mixed.wrapping_sub(mixed(before)).wrapping_add(mixed(free));
+        self.mixed = self.mixed.wrapping_sub(mixed(before, 1)).wrapping_add(mixed(free, 1));
     }
 
-    /// A number that states of the same model with as much free, whichever device has it, and with
-    /// `cpu` as the amount of CPU that counts, share; others do not, but for one chance in 2^64.
-    /// Devices with less than `least` free do not count.
+    /// What stands for its devices in a [digest], but for those with less than `least` free.
     #[inline]
-    pub(super) fn digest(&self, cpu: u32, least: u16) -> u64 {
-        let little = |&&free: &&u16| free > 0 && free < least;
-        let mut sum = self.mixed;
-        if self.milli.iter().any(|free| little(&free)) {
+    pub(super) fn mixed(&self, least: u16) -> u64 {
+        // Numbers with a sign, and all of them, as in `added_up`.
+        let little = |free: &&u16| (**free as i16 > 0) & ((**free as i16) < least as i16);
+        if self.milli.iter().fold(false, |any, free| any | little(&free)) {
             let all = self.milli.iter().filter(little);
-            sum = all.fold(sum, |sum, &free| sum.wrapping_sub(mixed(free)));
+            return all.fold(self.mixed, |sum, &free| sum.wrapping_sub(mixed(free, 1)));
         }
-        sum.wrapping_add(mix(u64::from(cpu) << 8 | u64::from(self.model) | 1 << 63))
+        self.mixed
     }
 }
 
-/// What stands for a device in a digest; nothing for one with nothing free.
+/// A number that states of the same model with as much free, whichever device has it, and with `cpu` as the
+/// amount of CPU that counts, share; others do not, but for one chance in 2^64. `devices` is the sum of
+/// what stands for each device, which is [`mixed`].
 #[inline]
-const fn mixed(free: u16) -> u64 {
-    if free == 0 { 0 } else { mix(free as u64) }
+pub(super) fn digest(devices: u64, cpu: u32, model: u8) -> u64 {
+    devices.wrapping_add(mix(u64::from(cpu) << 8 | u64::from(model) | 1 << 63))
+}
+
+/// What stands for a device in a digest: nothing for one with less than `least` free, or nothing.
+#[inline]
+pub(super) const fn mixed(free: u16, least: u16) -> u64 {
+    if free < least || free == 0 { 0 } else { mix(free as u64) }
 }
 
 /// SplitMix64's finaliser (Steele, Lea, Flood 2014).
@@ -477,13 +483,16 @@ mod tests {
     fn the_digest_does_not_tell_devices_apart() {
         let node = Node::new(9000, 100, 4, 1).unwrap();
         let [a, b] = [1, 2].map(|device| node.take(&part(300), DeviceSet(device)).unwrap());
-        assert_eq!(a.digest(8, 1), b.digest(8, 1));
-        assert_ne!(a.digest(8, 1), a.digest(7, 1));
-        assert_ne!(a.digest(8, 1), node.digest(8, 1));
+        let digest = |node: &Node, cpu, least| digest(node.mixed(least), cpu, 1);
+        assert_eq!(digest(&a, 8, 1), digest(&b, 8, 1));
+        assert_ne!(digest(&a, 8, 1), digest(&a, 7, 1));
+        assert_ne!(digest(&a, 8, 1), digest(&node, 8, 1));
         let small = node.take(&part(990), DeviceSet(1)).unwrap();
-        assert_eq!(
-            small.digest(8, 11),
-            node.take(&part(1000), DeviceSet(1)).unwrap().digest(8, 11)
-        );
+        let none = node.take(&part(1000), DeviceSet(1)).unwrap();
+        assert_eq!(digest(&small, 8, 11), digest(&none, 8, 11));
+        assert_ne!(digest(&small, 8, 1), digest(&none, 8, 1));
+        assert_eq!(none.give(&part(1000), DeviceSet(1)).unwrap().mixed(1), node.mixed(1));
+        let free = [1000, 10, 1000, 1000];
+        assert_eq!(Node::with_free(9000, 100, &free, 1).unwrap().mixed(1), small.mixed(1));
     }
 }

@@ -56,10 +56,15 @@ impl Supply {
 /// request needs.
 #[inline]
 pub fn places(node: &Node, needs: &Needs) -> [u8; PLACES.len()] {
-    let whole = node.whole();
+    places_in(node.whole(), node.cpu, needs)
+}
+
+/// The same of so many whole devices and so much CPU.
+#[inline]
+pub fn places_in(whole: u32, cpu: u32, needs: &Needs) -> [u8; PLACES.len()] {
     core::array::from_fn(|i| {
         let n = whole / u32::from(PLACES[i]);
-        if n == 0 { 0 } else { n.min(node.cpu.checked_div(needs[i]).unwrap_or(n)) as u8 }
+        if n == 0 { 0 } else { n.min(cpu.checked_div(needs[i]).unwrap_or(n)) as u8 }
     })
 }
 

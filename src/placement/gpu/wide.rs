@@ -1,5 +1,6 @@
-//! All lanes at once, in two registers of 256 bits, on processors that have such. Intrinsics, since what
-//! the compiler makes of arrays as long is slower than what it makes of short ones.
+//! Sixteen lanes at a time, in registers of 256 bits, on processors that have such. Intrinsics, since what
+//! the compiler makes of arrays as long is slower than what it makes of short ones; not all lanes at once in
+//! two registers each, since eight devices then have more registers than there are.
 
 #![allow(unsafe_code)]
 
@@ -30,21 +31,19 @@ impl Avx2 {
     }
 }
 
-/// All lanes.
+/// Sixteen lanes.
 #[derive(Clone, Copy)]
-pub struct Wide(__m256i, __m256i);
+pub struct Wide(__m256i);
 
-/// An operation on both registers. Each instruction is in AVX2, and a `Wide` is made only by who shows an
+/// An operation of one instruction. Each instruction is in AVX2, and a `Wide` is made only by who shows an
 /// [`Avx2`].
-macro_rules! both {
+macro_rules! one {
     ($name:ident($one:ident, $other:ident) $do:expr) => {
         #[inline(always)]
         fn $name(self, other: Self) -> Self {
-            let each = |$one: __m256i, $other: __m256i| {
-                // SAFETY: the processor has AVX2, see above.
-                unsafe { $do }
-            };
-            Wide(each(self.0, other.0), each(self.1, other.1))
+            let ($one, $other) = (self.0, other.0);
+            // SAFETY: the processor has AVX2, see above.
+            Wide(unsafe { $do })
         }
     };
 }
@@ -52,38 +51,42 @@ macro_rules! both {
 impl Lanes for Wide {
     type Shown = Avx2;
 
-    const WIDTH: usize = LANES;
+    const WIDTH: usize = 16;
 
     #[inline(always)]
     fn all(_: Avx2, n: i16) -> Self {
         // SAFETY: the processor has AVX2, as is shown.
         let all = unsafe { _mm256_set1_epi16(n) };
-        Wide(all, all)
+        Wide(all)
     }
 
     #[inline(always)]
-    fn of(_: Avx2, each: &Each, _: usize) -> Self {
-        let at = each.0.as_ptr().cast::<__m256i>();
-        // SAFETY: the processor has AVX2, as is shown; 32 numbers of 16 bits, on a multiple of 64 bytes, are
-        // two aligned registers.
-        unsafe { Wide(_mm256_load_si256(at), _mm256_load_si256(at.add(1))) }
+    fn of(_: Avx2, each: &Each, part: usize) -> Self {
+        let at = each.0[part * 16..][..16].as_ptr().cast::<__m256i>();
+        // SAFETY: the processor has AVX2, as is shown; 16 numbers of 16 bits, on a multiple of 32 bytes, are
+        // an aligned register.
+        unsafe { Wide(_mm256_load_si256(at)) }
     }
 
-    both!(less(a, b) _mm256_sub_epi16(a, b));
-    both!(min(a, b) _mm256_min_epi16(a, b));
-    both!(max(a, b) _mm256_max_epi16(a, b));
-    both!(and(a, b) _mm256_and_si256(a, b));
-    both!(and_not(a, b) _mm256_andnot_si256(b, a));
-    both!(equals(a, b) _mm256_cmpeq_epi16(a, b));
-    both!(above(a, b) _mm256_cmpgt_epi16(a, b));
+    one!(less(a, b) _mm256_sub_epi16(a, b));
+    one!(min(a, b) _mm256_min_epi16(a, b));
+    one!(max(a, b) _mm256_max_epi16(a, b));
+    one!(and(a, b) _mm256_and_si256(a, b));
+    one!(and_not(a, b) _mm256_andnot_si256(b, a));
+    one!(or(a, b) _mm256_or_si256(a, b));
+    one!(equals(a, b) _mm256_cmpeq_epi16(a, b));
+    one!(above(a, b) _mm256_cmpgt_epi16(a, b));
+
+    #[inline(always)]
+    fn or_where(self, mask: Self, other: Self) -> Self {
+        // SAFETY: the processor has AVX2, see above.
+        Wide(unsafe { _mm256_blendv_epi8(self.0, other.0, mask.0) })
+    }
 
     #[inline(always)]
     fn is_zero(self) -> bool {
         // SAFETY: the processor has AVX2, see above.
-        unsafe {
-            let any = _mm256_or_si256(self.0, self.1);
-            _mm256_testz_si256(any, any) == 1
-        }
+        unsafe { _mm256_testz_si256(self.0, self.0) == 1 }
     }
 
     #[inline(always)]
@@ -93,7 +96,6 @@ impl Lanes for Wide {
         // SAFETY: the processor has AVX2, see above; the place is as large as both, and aligned.
         unsafe {
             _mm256_store_si256(at, self.0);
-            _mm256_store_si256(at.add(1), self.1);
         }
         each.0.iter().map(|&n| i32::from(n)).sum()
     }
