@@ -5,7 +5,8 @@
 //!    ([`fill`](super::fill)). A request destroys the worth before, less the worth after, less what
 //!    it takes itself.
 //! 2. To that come the prices of what is scarce ([`prices`](super::prices)).
-//! 3. The sum counts in steps of 50 thousandths of a device; among equals, the lowest node wins.
+//! 3. The sum counts in steps of 50 thousandths of a device, or fewer where sequences are shorter; among
+//!    equals, the lowest node wins.
 //!
 //! What is kept: for each kind of request and each node, what the request would destroy there and
 //! which places it would cost. It is computed again when the node changed, a bounded number of
@@ -17,7 +18,7 @@ use std::ops::Range;
 
 use super::{
     Among, Changes, DeviceSet, Learned, MAX_KINDS, Node, Shape, Tuning, WHOLE,
-    cell::{Cell, EMPTY, NO_FIT, NO_LOOK, key},
+    cell::{Cell, EMPTY, NO_FIT, NO_LOOK, Scale},
     fill::Sequences,
     known::Known,
     lanes::LANES,
@@ -121,8 +122,11 @@ impl Adaptive {
 
     /// One more request came; call it once for each, before [`Adaptive::choose`].
     pub fn arrive(&mut self, nodes: &[Node], shape: &Shape) {
+        let step = self.learned.step();
         if self.learned.arrive(shape, self.tuning.seed, &self.supply) {
             self.epoch += 1;
+            // To keys it is the same as other prices.
+            self.price_version += u32::from(self.learned.step() != step);
         }
         self.look_at_prices(nodes);
     }
@@ -208,8 +212,7 @@ struct Look<'a> {
     needs: &'a Needs,
     memo: &'a mut Memo,
     epoch: u32,
-    model_prices: [i32; super::MAX_MODELS],
-    place_prices: [i32; PLACES.len()],
+    scale: Scale,
     price_version: u32,
     /// Values computed so far.
     spent: u32,
@@ -234,8 +237,11 @@ impl<'a> Look<'a> {
             needs: &learned.needs,
             memo,
             epoch: *epoch,
-            model_prices: core::array::from_fn(|m| prices.of_model(&shape, m as u8)),
-            place_prices: prices.of_places(),
+            scale: Scale::new(
+                core::array::from_fn(|m| prices.of_model(&shape, m as u8)),
+                prices.of_places(),
+                learned.step(),
+            ),
             price_version: *price_version,
             spent: 0,
         }
@@ -279,9 +285,9 @@ impl<'a> Look<'a> {
             }
         }
         self.table.seen = self.changes.now();
-        let (models, places) = (&self.model_prices, &self.place_prices);
         let all = self.table.cells.iter().zip(self.nodes);
-        self.table.ranking.fill(all.map(|(cell, node)| key(cell, node.model(), models, places)));
+        let keys = all.map(|(cell, node)| self.scale.key(cell, node.model()));
+        self.table.ranking.fill(keys);
     }
 
     /// Makes keys by new prices, a slice of the nodes at a time; the others keep theirs meanwhile.
@@ -302,10 +308,10 @@ impl<'a> Look<'a> {
             if self.table.recount {
                 run.clone().for_each(|node| self.count_places(node));
             }
-            let Look { table, nodes, model_prices, place_prices, .. } = self;
+            let Look { table, nodes, scale, .. } = self;
             let Table { cells, ranking, .. } = &mut **table;
             let all = cells[run.clone()].iter().zip(&nodes[run.clone()]);
-            let keys = all.map(|(cell, node)| key(cell, node.model(), model_prices, place_prices));
+            let keys = all.map(|(cell, node)| scale.key(cell, node.model()));
             ranking.set_run(run.start, keys);
         }
         self.table.recount &= self.table.pricing.left > 0;
@@ -510,8 +516,7 @@ impl<'a> Look<'a> {
     }
 
     fn key(&self, node: usize) -> u32 {
-        let model = self.nodes[node].model();
-        key(&self.table.cells[node], model, &self.model_prices, &self.place_prices)
+        self.scale.key(&self.table.cells[node], self.nodes[node].model())
     }
 
     /// The same from the ranking, which is less to look through, unless that has a key by older prices.

@@ -17,7 +17,7 @@ pub const LENGTH: usize = 60;
 
 /// The same where nearly as much leaves as comes: a node is soon another one then, and what counts is what
 /// fits next.
-pub const SHORTEST: usize = 8;
+pub const SHORTEST: usize = 10;
 
 /// CPU counts in tenths of a core here: of a node rounded down, of a request up.
 const TENTH: u32 = 100;

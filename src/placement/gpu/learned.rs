@@ -3,12 +3,17 @@
 use super::{
     Kinds, Shape,
     fill::{LENGTH, SHORTEST, Sequences},
+    lanes::LANES,
     node::mix,
     prices::{self, Needs, Supply},
 };
 
 /// Requests after which sequences are drawn anew; the first times after 8, 16, 32 and so on.
 pub const REDRAW: u64 = 600;
+
+/// Thousandths of a device that two nodes may differ by and still be equal, where sequences are longest: the
+/// less is drawn, the less is it that tells nodes apart.
+const STEP: usize = 50;
 
 /// The mix, and what was drawn from it: a function of the requests that came, the seed, and
 /// whether CPU was tight.
@@ -18,6 +23,7 @@ pub struct Learned {
     pub kinds: Kinds,
     /// The sequences drawn last.
     pub sequences: Sequences,
+    length: usize,
     /// What requests for several devices need of CPU.
     pub needs: Needs,
     /// Requests without devices were drawn, too.
@@ -42,15 +48,21 @@ impl Learned {
             return false;
         }
         let since = core::mem::replace(&mut self.drawn_at, arrived);
-        let length = length(core::mem::take(&mut self.released), arrived - since);
+        self.length = length(core::mem::take(&mut self.released), arrived - since);
         self.redraw_at = arrived + arrived.min(REDRAW);
         self.cpu_tight = prices::cpu_is_tight(&self.kinds, supply);
         prices::follow(&mut self.needs, prices::needs(&self.kinds));
         let wanted = |(s, _): &(&Shape, u64)| self.cpu_tight || s.num_gpu() > 0;
         let weights: Vec<(Shape, u64)> =
             self.kinds.iter().filter(wanted).map(|(shape, count)| (*shape, count)).collect();
-        self.sequences = Sequences::draw(&weights, length, mix(seed) ^ arrived);
+        self.sequences = Sequences::draw(&weights, self.length, mix(seed) ^ arrived);
         true
+    }
+
+    /// Thousandths of devices, times [`LANES`], that nodes which are equal may differ by.
+    pub fn step(&self) -> u32 {
+        let length = if self.length == 0 { LENGTH } else { self.length };
+        (STEP * LANES * length / LENGTH) as u32
     }
 }
 

@@ -200,7 +200,7 @@ impl Naive {
             let after = state.take(shape, devices)?;
             let model = i64::from(self.prices.of_model(shape, state.model()));
             let cost = destroyed + model + self.places_lost(state, &after, shape);
-            let steps = cost.div_euclid(50 * LANES as i64);
+            let steps = cost.div_euclid(self.learned.step().into());
             if best.is_none_or(|(least, _)| steps < least) {
                 best = Some((steps, Choice { node, devices }));
             }
