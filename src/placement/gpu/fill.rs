@@ -4,7 +4,7 @@
 use std::{cell::OnceCell, collections::HashSet};
 
 #[cfg(target_arch = "x86_64")]
-use super::wide::{Avx2, Wide};
+use super::avx2::{Avx2, Wide};
 use super::{
     MAX_DEVICES, MAX_MODELS, ModelSet, Node, Shape, WHOLE,
     lanes::{Each, Eight, LANES, Lanes},
@@ -228,6 +228,8 @@ impl Sequences {
         if let Some(avx2) = Avx2::shown().filter(|_| widest) {
             return avx2.run(|avx2| self.fill_lanes::<D, Wide>(avx2, list, cpu, free));
         }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = widest;
         self.fill_lanes::<D, Eight>((), list, cpu, free)
     }
 
@@ -281,7 +283,7 @@ impl Sequences {
         let all = |n: i16| L::all(shown, n);
         let most = left.iter().fold(all(EMPTY), |most, free| most.max(*free));
         let device = most.above(all(with_free(0, self.least_milli) - 1));
-        cpu.above(all(self.least_cpu - 1)).and(device).is_zero()
+        cpu.above(all(self.least_cpu - 1)).and(device).is_nowhere()
     }
 }
 

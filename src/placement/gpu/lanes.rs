@@ -1,5 +1,7 @@
 //! Numbers side by side, so that one step is the same few instructions for many sequences.
 
+use wide::i16x8;
+
 /// How many sequences there are: as many as bits of a number that says which.
 pub const LANES: usize = u32::BITS as usize;
 
@@ -50,24 +52,17 @@ pub trait Lanes: Copy {
     /// Mask of where this one is larger.
     fn above(self, other: Self) -> Self;
 
-    /// Whether all bits are zero.
-    fn is_zero(self) -> bool;
+    /// Whether a mask is set in no lane.
+    fn is_nowhere(self) -> bool;
 
     /// All lanes together.
     fn sum(self) -> i32;
 }
 
-/// Eight of them, by arithmetic that compiles to one vector instruction each on any processor that has
-/// vectors of 128 bits.
+/// Eight of them, as many as any processor has vectors for, by a crate that knows their names: what compiles to
+/// vectors by itself today is numbers one by one after the next change.
 #[derive(Clone, Copy)]
-pub struct Eight([i16; 8]);
-
-impl Eight {
-    #[inline(always)]
-    fn zip(self, other: Self, f: impl Fn(i16, i16) -> i16) -> Self {
-        Eight(core::array::from_fn(|l| f(self.0[l], other.0[l])))
-    }
-}
+pub struct Eight(i16x8);
 
 impl Lanes for Eight {
     type Shown = ();
@@ -76,66 +71,66 @@ impl Lanes for Eight {
 
     #[inline(always)]
     fn all((): (), n: i16) -> Self {
-        Eight([n; 8])
+        Eight(i16x8::splat(n))
     }
 
     #[inline(always)]
     fn of((): (), each: &Each, part: usize) -> Self {
-        Eight(*each.0[part * 8..].first_chunk().expect("a part of them"))
+        Eight(i16x8::new(*each.0[part * 8..].first_chunk().expect("a part of them")))
     }
 
     #[inline(always)]
     fn less(self, other: Self) -> Self {
-        self.zip(other, i16::wrapping_sub)
+        Eight(self.0 - other.0)
     }
 
     #[inline(always)]
     fn min(self, other: Self) -> Self {
-        self.zip(other, i16::min)
+        Eight(self.0.min(other.0))
     }
 
     #[inline(always)]
     fn max(self, other: Self) -> Self {
-        self.zip(other, i16::max)
+        Eight(self.0.max(other.0))
     }
 
     #[inline(always)]
     fn and(self, other: Self) -> Self {
-        self.zip(other, |a, b| a & b)
+        Eight(self.0 & other.0)
     }
 
     #[inline(always)]
     fn and_not(self, other: Self) -> Self {
-        self.zip(other, |a, b| a & !b)
+        Eight(self.0 & !other.0)
     }
 
     #[inline(always)]
     fn or(self, other: Self) -> Self {
-        self.zip(other, |a, b| a | b)
+        Eight(self.0 | other.0)
     }
 
     #[inline(always)]
     fn or_where(self, mask: Self, other: Self) -> Self {
-        self.and_not(mask).or(other.and(mask))
+        Eight(mask.0.bitselect(other.0, self.0))
     }
 
     #[inline(always)]
     fn equals(self, other: Self) -> Self {
-        self.zip(other, |a, b| -i16::from(a == b))
+        Eight(self.0.simd_eq(other.0))
     }
 
     #[inline(always)]
     fn above(self, other: Self) -> Self {
-        self.zip(other, |a, b| -i16::from(a > b))
+        Eight(self.0.simd_gt(other.0))
     }
 
     #[inline(always)]
-    fn is_zero(self) -> bool {
-        self.0.iter().fold(0, |any, n| any | n) == 0
+    fn is_nowhere(self) -> bool {
+        self.0.none()
     }
 
     #[inline(always)]
     fn sum(self) -> i32 {
-        self.0.iter().map(|&n| i32::from(n)).sum()
+        self.0.to_array().iter().map(|&n| i32::from(n)).sum()
     }
 }

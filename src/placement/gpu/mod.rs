@@ -7,6 +7,8 @@
 
 mod adaptive;
 mod among;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod board;
 mod cell;
 mod changes;
@@ -29,8 +31,6 @@ mod rules;
 #[cfg(test)]
 mod tests;
 mod tuning;
-#[cfg(target_arch = "x86_64")]
-mod wide;
 
 pub use adaptive::{Adaptive, REPRICE};
 pub use among::Among;

@@ -84,7 +84,7 @@ impl Lanes for Wide {
     }
 
     #[inline(always)]
-    fn is_zero(self) -> bool {
+    fn is_nowhere(self) -> bool {
         // SAFETY: the processor has AVX2, see above.
         unsafe { _mm256_testz_si256(self.0, self.0) == 1 }
     }
