@@ -80,7 +80,7 @@ pub struct Fgd {
     /// By thousandths: to how many different parts that typical requests ask for they are enough.
     parts: Vec<u16>,
     /// By model and by how many of `cpus` there are enough for; each is made when it is first met.
-    rows: Vec<OnceCell<Row>>,
+    rows: Vec<OnceCell<Box<Row>>>,
     nodes: Vec<Now>,
 }
 
@@ -182,10 +182,11 @@ impl Fgd {
     }
 
     #[cold]
-    fn make_row(&self, row: usize) -> Row {
+    fn make_row(&self, row: usize) -> Box<Row> {
         let (model, enough) = (row / (self.cpus.len() + 1), row % (self.cpus.len() + 1));
         let different = usize::from(self.parts[usize::from(WHOLE)]);
-        let mut row = Row { single: vec![0; different + 1], several: [0; MAX_DEVICES + 1] };
+        let mut row =
+            Box::new(Row { single: vec![0; different + 1], several: [0; MAX_DEVICES + 1] });
         let allowed = |shape: &Shape| {
             self.cpus[..enough].contains(&shape.cpu()) && shape.models().contains(model as u8)
         };
