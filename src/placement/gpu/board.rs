@@ -103,17 +103,12 @@ impl Shares {
         self.wholes.iter().map(|whole| whole.asked(shape)).collect()
     }
 
-    /// What is left of a node's by a request that fits, and something else by one that does not.
+    /// What is left of a node's by a request that fits, and something else by one that does not; `asked`
+    /// tells the shares that it asks for, by whole.
     #[inline]
-    fn left(&self, node: usize, asked: &[u32]) -> u32 {
+    fn left(&self, node: usize, asked: impl Fn(usize) -> u32) -> u32 {
         let (whole, free) = self.free[node];
-        free.wrapping_sub(asked[whole as usize])
-    }
-
-    /// The same, of a request that is not asked again.
-    fn left_once(&self, node: usize, shape: &Shape) -> u32 {
-        let (whole, free) = self.free[node];
-        free.wrapping_sub(self.wholes[whole as usize].asked(shape))
+        free.wrapping_sub(asked(whole as usize))
     }
 }
 
@@ -166,10 +161,12 @@ impl<F: Fn(usize) -> bool> Look<'_, F> {
                 self.put(ranking, |node| self.or_unfit(node, 0));
             }
             Rule::Tightest => {
-                self.put(ranking, |node| self.or_unfit(node, shares.left(node, asked)));
+                self.put(ranking, |node| {
+                    self.or_unfit(node, shares.left(node, |whole| asked[whole]))
+                });
             }
             Rule::Spread => {
-                let key = |node| (UNFIT - 1).wrapping_sub(shares.left(node, asked));
+                let key = |node| (UNFIT - 1).wrapping_sub(shares.left(node, |whole| asked[whole]));
                 self.put(ranking, |node| self.or_unfit(node, key(node)));
             }
             Rule::Dot(largest) => self.put(ranking, |node| match self.fits(node) {
@@ -281,7 +278,8 @@ impl Board {
             // Without a look at the rest, as long as one of the two fits.
             let two = [hash, order::other(hash)].map(|hash| place(hash, nodes.len()));
             let fitting = two.into_iter().filter(|&n| fits(n, shape) && (among.accept)(n));
-            let emptier = fitting.min_by_key(|&n| (u32::MAX - shares.left_once(n, shape), n));
+            let left = |n| shares.left(n, |whole| shares.wholes[whole].asked(shape));
+            let emptier = fitting.min_by_key(|&n| (u32::MAX - left(n), n));
             if let Some(node) = emptier {
                 return Some((node, rule.devices(node, &nodes[node], shape)));
             }

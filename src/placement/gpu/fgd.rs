@@ -157,7 +157,8 @@ impl Fgd {
 
     /// The published score of a change of fragmentation, 0 to 100.
     fn goodness(&self, saved: i64) -> u32 {
-        goodness(saved as f64 / self.all as f64)
+        let saved = saved as f64 / self.all as f64;
+        (100.0 / (1.0 + (-saved / 1000.0).exp())) as u32
     }
 
     #[inline]
@@ -244,9 +245,4 @@ impl<'a> Take<'a> {
         let several = row.several(whole) - row.several(self.whole);
         self.saved + single + several + i64::from(self.shape.asks()) * fgd.all as i64
     }
-}
-
-/// The published score of a change of fragmentation, 0 to 100.
-pub(super) fn goodness(saved: f64) -> u32 {
-    (100.0 / (1.0 + (-saved / 1000.0).exp())) as u32
 }

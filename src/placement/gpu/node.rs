@@ -121,9 +121,8 @@ pub struct Shape {
     num_gpu: u8,
     milli: u16,
     models: ModelSet,
-    /// What a node that it fits has at least: free of one device, and whole devices. So a look at a node is
-    /// the same few steps for every request.
-    most: u16,
+    /// How many whole devices a node has at least that it fits; beside a device with `milli` free, so that a
+    /// look at a node is the same few steps for every request.
     whole: u8,
 }
 
@@ -161,7 +160,6 @@ impl Shape {
             num_gpu: num_gpu as u8,
             milli,
             models,
-            most: milli,
             whole: if num_gpu > 1 { num_gpu as u8 } else { 0 },
         })
     }
@@ -315,7 +313,7 @@ impl Node {
     /// Whether its devices alone would take the request now.
     #[inline]
     pub fn devices_fit(&self, shape: &Shape) -> bool {
-        (self.most >= shape.most) & (self.whole >= shape.whole) & shape.models.contains(self.model)
+        (self.most >= shape.milli) & (self.whole >= shape.whole) & shape.models.contains(self.model)
     }
 
     /// The choices of devices that differ for a request that fits: of devices with equal amounts

@@ -173,10 +173,17 @@ fn a_kind_that_many_others_pushed_out_is_placed_all_the_same() {
 #[test]
 fn few_and_no_nodes_are_fine() {
     let shape = Shape::new(1, 1, 1, 1, ModelSet::ANY).unwrap();
-    for method in [Method::Affinity, Method::PowerOfTwo, Method::Adaptive(Tuning::default())] {
+    let adaptive = Method::Adaptive(Tuning::default());
+    for method in [Method::Affinity, Method::Spread, Method::PowerOfTwo, Method::FgdSoFar, adaptive]
+    {
         let mut placer = Placer::new(vec![], method);
         placer.arrive(&shape);
         assert_eq!(placer.choose(&shape, 7), None);
         placer.update(3, Node::new(1, 1, 1, 0).unwrap());
+        // There are some later, of which one is told of.
+        placer.grow(3);
+        assert_eq!(placer.choose(&shape, 7), None);
+        placer.update(2, Node::new(1, 1, 1, 0).unwrap());
+        assert_eq!(placer.choose(&shape, 7).map(|choice| choice.node), Some(2));
     }
 }
