@@ -18,13 +18,13 @@ use std::ops::Range;
 
 use super::{
     Among, Changes, DeviceSet, Learned, MAX_KINDS, Node, Shape, Tuning, WHOLE,
-    cell::{Cell, EMPTY, NO_FIT, NO_LOOK, Scale},
+    cell::{Cell, EMPTY, Lost, NO_FIT, NO_LOOK, Scale},
     fill::Sequences,
     known::Known,
     lanes::LANES,
     memo::Memo,
-    prices::{self, Needs, PLACES, Prices, Supply},
-    ranking::{Ranking, UNFIT},
+    prices::{self, LEAST_PLACE, Needs, PLACES, Prices, Supply},
+    ranking::{FAN, Ranking, UNFIT},
     round::Round,
     rules::tightest_devices,
 };
@@ -52,8 +52,8 @@ struct Table {
     ranking: Ranking,
     /// Changes up to here are in the cells.
     seen: u64,
-    /// Prices that the keys were made with, or are being made with.
-    prices: u32,
+    /// What the keys were made with, or are being made with.
+    scale: Scale,
     pricing: Round,
     /// What the places lost were counted with, or are being counted anew with.
     needs: Needs,
@@ -74,7 +74,6 @@ pub struct Adaptive {
     /// By number of the nodes in question, and kind.
     tables: HashMap<(u32, Shape), Box<Table>>,
     prices: Prices,
-    price_version: u32,
     supply: Supply,
     counting: Supply,
     survey: usize,
@@ -92,7 +91,6 @@ impl Adaptive {
             memo: Memo::new(1 << 14),
             tables: HashMap::new(),
             prices: Prices::NONE,
-            price_version: 0,
             counting: Supply::NONE,
             supply: Supply::NONE,
             survey: 0,
@@ -122,11 +120,8 @@ impl Adaptive {
 
     /// One more request came; call it once for each, before [`Adaptive::choose`].
     pub fn arrive(&mut self, nodes: &[Node], shape: &Shape) {
-        let step = self.learned.step();
         if self.learned.arrive(shape, self.tuning.seed, &self.supply) {
             self.epoch += 1;
-            // To keys it is the same as other prices.
-            self.price_version += u32::from(self.learned.step() != step);
         }
         self.look_at_prices(nodes);
     }
@@ -148,11 +143,7 @@ impl Adaptive {
         if end == nodes.len() {
             (self.survey, self.priced_at) = (0, arrived);
             self.supply = self.counting;
-            let prices = Prices::of(&self.learned.kinds, &self.supply);
-            if prices != self.prices {
-                self.prices = prices;
-                self.price_version += 1;
-            }
+            self.prices = Prices::of(&self.learned.kinds, &self.supply);
         }
     }
 
@@ -171,6 +162,7 @@ impl Adaptive {
             // Any will do: they come back at the cost of one look at all nodes.
             self.tables.clear();
         }
+        let scale = self.scale(&kind);
         let mut table = known.unwrap_or_else(|| {
             Box::new(Table {
                 shape: kind,
@@ -178,7 +170,7 @@ impl Adaptive {
                 epochs: vec![NEVER; nodes.len()],
                 ranking: Ranking::new(nodes.len()),
                 seen: 0,
-                prices: self.price_version,
+                scale: scale.clone(),
                 pricing: Round::default(),
                 needs: self.learned.needs,
                 recount: false,
@@ -187,12 +179,17 @@ impl Adaptive {
             })
         });
         let mut held = core::mem::take(&mut self.held);
-        let mut look = Look::new(self, &mut table, (nodes, changes), among);
+        let mut look = Look::new(self, &mut table, scale, (nodes, changes), among);
         look.catch_up();
         let found = look.winner(shape.memory(), &mut held);
         self.held = held;
         self.tables.insert(at, table);
         found
+    }
+
+    /// What a kind's keys are made with now.
+    fn scale(&self, kind: &Shape) -> Scale {
+        Scale::new(self.prices.of_models(kind), self.prices.of_places(), self.learned.step())
     }
 
     /// There are more nodes now: what is kept about each is made anew.
@@ -213,7 +210,6 @@ struct Look<'a> {
     memo: &'a mut Memo,
     epoch: u32,
     scale: Scale,
-    price_version: u32,
     /// Values computed so far.
     spent: u32,
 }
@@ -222,11 +218,11 @@ impl<'a> Look<'a> {
     fn new(
         policy: &'a mut Adaptive,
         table: &'a mut Table,
+        scale: Scale,
         (nodes, changes): (&'a [Node], &'a Changes),
         among: &'a Among<'a>,
     ) -> Look<'a> {
-        let Adaptive { tuning, learned, epoch, memo, prices, price_version, .. } = policy;
-        let shape = table.shape;
+        let Adaptive { tuning, learned, epoch, memo, .. } = policy;
         Look {
             table,
             nodes,
@@ -237,12 +233,7 @@ impl<'a> Look<'a> {
             needs: &learned.needs,
             memo,
             epoch: *epoch,
-            scale: Scale::new(
-                core::array::from_fn(|m| prices.of_model(&shape, m as u8)),
-                prices.of_places(),
-                learned.step(),
-            ),
-            price_version: *price_version,
+            scale,
             spent: 0,
         }
     }
@@ -254,40 +245,42 @@ impl<'a> Look<'a> {
         }
         let changes = self.changes;
         self.table.seen = changes.since(self.table.seen, |node| {
-            if self.spent >= self.tuning.values {
-                self.postpone(node);
-            } else {
-                self.renew(node);
-            }
-            self.show(node);
+            let key = match self.spent >= self.tuning.values {
+                true => self.postpone(node),
+                false => self.renew(node),
+            };
+            self.table.ranking.put(node, key);
             self.spent < self.tuning.values
         });
+        self.table.ranking.settle();
         self.take_over_prices();
         self.renew_older();
     }
 
     /// For a kind that is new.
     fn look_at_all(&mut self) {
-        let mut known = Known::new();
-        for (node, state) in self.nodes.iter().enumerate() {
+        // By what nodes are alike in while they are empty.
+        let by = |state: &Node| (u64::from(state.model()) * 5 + state.devices().len() as u64) % 16;
+        let mut known = Known::new(self.nodes, by);
+        for node in 0..self.nodes.len() {
             if !self.among.has(node) {
                 self.renew(node);
-            } else if let Some(cell) = known.get(state) {
+            } else if let Some(cell) = known.get(node) {
                 // Most nodes are in a state that others are in.
                 let change = self.changes.last(node) as u32;
                 self.table.cells[node] = Cell { change, ..cell };
                 self.table.epochs[node] = self.epoch;
             } else if self.spent < self.tuning.values {
                 self.renew(node);
-                known.put(state, self.table.cells[node]);
+                known.put(node, self.table.cells[node]);
             } else {
                 self.postpone(node);
             }
         }
         self.table.seen = self.changes.now();
-        let all = self.table.cells.iter().zip(self.nodes);
-        let keys = all.map(|(cell, node)| self.scale.key(cell, node.model()));
-        self.table.ranking.fill(keys);
+        let Look { table, nodes, scale, .. } = self;
+        let Table { cells, ranking, .. } = &mut **table;
+        ranking.set_run(0..nodes.len(), |node| scale.key(&cells[node]));
     }
 
     /// Makes keys by new prices, a slice of the nodes at a time; the others keep theirs meanwhile.
@@ -297,8 +290,8 @@ impl<'a> Look<'a> {
             (table.needs, table.recount) = (*self.needs, true);
             table.pricing.start(nodes);
         }
-        if table.prices != self.price_version {
-            table.prices = self.price_version;
+        if table.scale != self.scale {
+            table.scale = self.scale.clone();
             table.pricing.start(nodes);
         }
         let mut left = self.tuning.sweep.min(self.table.pricing.left);
@@ -308,11 +301,9 @@ impl<'a> Look<'a> {
             if self.table.recount {
                 run.clone().for_each(|node| self.count_places(node));
             }
-            let Look { table, nodes, scale, .. } = self;
+            let Look { table, scale, .. } = self;
             let Table { cells, ranking, .. } = &mut **table;
-            let all = cells[run.clone()].iter().zip(&nodes[run.clone()]);
-            let keys = all.map(|(cell, node)| scale.key(cell, node.model()));
-            ranking.set_run(run.start, keys);
+            ranking.set_run(run, |node| scale.key(&cells[node]));
         }
         self.table.recount &= self.table.pricing.left > 0;
     }
@@ -342,8 +333,8 @@ impl<'a> Look<'a> {
             left -= passed.len();
             if let Some(node) = due {
                 renewals += 1;
-                self.renew(node);
-                self.show(node);
+                let key = self.renew(node);
+                self.table.ranking.set(node, key);
             }
         }
     }
@@ -356,19 +347,25 @@ impl<'a> Look<'a> {
             let may_win = || self.shown(node) <= near || self.epoch - epoch >= OLD || all;
             epoch == PUT_OFF || self.is_older(node) && may_win()
         };
-        // Several at a time, since there is mostly nothing.
-        const AT_ONCE: usize = 16;
-        let now = self.epoch;
+        let Table { epochs, ranking, pricing, .. } = &*self.table;
+        let nodes = self.nodes.len();
+        // Sixteen at a time, since there is mostly nothing; those with a key by older prices one by one.
+        let none_of = |block: usize, first: usize, last: usize| {
+            let Some(epochs) = epochs[block * FAN..].first_chunk() else { return false };
+            !pricing.is_ahead(nodes, first)
+                && !pricing.is_ahead(nodes, last)
+                && !any_due(epochs, ranking.block(block), self.epoch, near)
+        };
         let mut start = among.start;
-        for epochs in self.table.epochs[among].chunks(AT_ONCE) {
-            let any = |any, &epoch: &u32| any | ((epoch != now) & (epoch != NEVER));
-            if epochs.iter().fold(false, any) {
-                let due = (start..start + epochs.len()).find(|&node| is_due(node));
+        while start < among.end {
+            let end = (start / FAN * FAN + FAN).min(among.end);
+            if all || !none_of(start / FAN, start, end - 1) {
+                let due = (start..end).find(|&node| is_due(node));
                 if due.is_some() {
                     return due;
                 }
             }
-            start += epochs.len();
+            start = end;
         }
         None
     }
@@ -387,8 +384,8 @@ impl<'a> Look<'a> {
                 let changes = self.changes;
                 while self.table.seen < changes.now() {
                     self.table.seen = changes.since(self.table.seen, |node| {
-                        self.postpone(node);
-                        self.show(node);
+                        let key = self.postpone(node);
+                        self.table.ranking.set(node, key);
                         true
                     });
                 }
@@ -397,14 +394,14 @@ impl<'a> Look<'a> {
             let stale = self.is_stale(node);
             if looks < self.tuning.looks && self.table.pricing.left > 0 && self.key(node) != key {
                 looks += 1;
-                self.show(node);
+                self.table.ranking.set(node, self.key(node));
             } else if looks < self.tuning.looks && (stale || self.is_older(node)) {
                 looks += 1;
-                self.renew(node);
-                self.show(node);
+                let key = self.renew(node);
+                self.table.ranking.set(node, key);
             } else if stale && !self.fits(node) {
-                self.postpone(node);
-                self.show(node);
+                let key = self.postpone(node);
+                self.table.ranking.set(node, key);
             } else if self.nodes[node].memory < memory || !(self.among.accept)(node) {
                 held.push((node, key));
                 self.table.ranking.set(node, UNFIT);
@@ -434,14 +431,12 @@ impl<'a> Look<'a> {
     }
 
     fn fits(&self, node: usize) -> bool {
-        let state = &self.nodes[node];
-        state.cpu >= self.table.shape.cpu()
-            && state.devices_fit(&self.table.shape)
-            && self.among.has(node)
+        let (state, shape) = (&self.nodes[node], &self.table.shape);
+        (state.cpu >= shape.cpu()) & state.devices_fit(shape) && self.among.has(node)
     }
 
-    /// Sees to it that the node is found if it fits, and is not if it does not; no more.
-    fn postpone(&mut self, node: usize) {
+    /// Sees to it that the node is found if it fits, and is not if it does not; no more. Its key.
+    fn postpone(&mut self, node: usize) -> u32 {
         let fits = self.fits(node);
         let cell = &mut self.table.cells[node];
         match (fits, cell.base) {
@@ -451,24 +446,26 @@ impl<'a> Look<'a> {
         }
         self.table.epochs[node] = if fits { PUT_OFF } else { NEVER };
         self.table.renewing.start(self.nodes.len());
+        self.key(node)
     }
 
-    /// Computes the node's cell.
-    fn renew(&mut self, node: usize) {
-        let change = self.changes.last(node) as u32;
-        let state = self.nodes[node].with_memory(u32::MAX);
+    /// Computes the node's cell, and the key that it has by that.
+    fn renew(&mut self, node: usize) -> u32 {
         let fits = self.fits(node);
-        let found = if fits { self.destroyed(&state) } else { EMPTY };
-        self.table.cells[node] = Cell { change, ..found };
+        let mut cell = if fits { self.destroyed(&self.nodes[node]) } else { EMPTY };
+        (cell.change, cell.model) = (self.changes.last(node) as u32, self.nodes[node].model());
+        self.table.cells[node] = cell;
         self.table.epochs[node] = if fits { self.epoch } else { NEVER };
+        // Of the cell in hand: what was just written in parts is long in coming back.
+        self.scale.key(&cell)
     }
 
     /// What the request destroys on a node that it fits, by the choice of devices that destroys the
     /// least; among equal ones the device with the least free.
-    fn destroyed(&mut self, node: &Node) -> Cell {
+    fn destroyed(&mut self, node: &'a Node) -> Cell {
         let Look { sequences, memo, epoch, spent, .. } = self;
         let shape = self.table.shape;
-        let mut value = |digest: u64, state: &dyn Fn() -> Node| {
+        let mut value = |digest: u64, state: &dyn Fn() -> Node| -> i32 {
             memo.get(digest, *epoch, || {
                 *spent += 1;
                 sequences.value(&state())
@@ -479,7 +476,7 @@ impl<'a> Look<'a> {
         let (cpu, takes) = (node.cpu - shape.cpu(), shape.asks() as i32 * LANES as i32);
         let (mut best, mut best_left) = (EMPTY, u16::MAX);
         for set in node.options(&shape) {
-            let left = set.iter().next().map_or(0, |i| node.devices()[i]);
+            let left = set.first().map_or(0, |i| node.devices()[i]);
             // The state itself is made only if nothing is known of it.
             let devices = sequences.devices_after(devices, left, &shape);
             let after = || node.take(&shape, set).unwrap_or(Node::ABSENT);
@@ -495,14 +492,16 @@ impl<'a> Look<'a> {
 
     /// The places that a node loses when the request takes devices of it that have `left` each. What takes
     /// as many devices itself needs the place and does not lose it.
-    fn lost(&self, node: &Node, left: u16) -> [u8; PLACES.len()] {
+    fn lost(&self, node: &Node, left: u16) -> Lost {
+        if node.whole() < LEAST_PLACE {
+            return Lost::NONE;
+        }
         let (shape, needs) = (&self.table.shape, self.needs);
         let taken = if left == WHOLE { u32::from(shape.num_gpu()) } else { 0 };
         let before = prices::places(node, needs);
         let after = prices::places_in(node.whole() - taken, node.cpu - shape.cpu(), needs);
-        core::array::from_fn(|i| {
-            if shape.num_gpu() < PLACES[i] { before[i].saturating_sub(after[i]) } else { 0 }
-        })
+        let takes_it = |i: usize| shape.num_gpu() >= PLACES[i];
+        Lost::of(|i| if takes_it(i) { 0 } else { before[i].saturating_sub(after[i]) })
     }
 
     /// Counts the places lost anew, in a cell that is of the node as it is.
@@ -511,12 +510,12 @@ impl<'a> Look<'a> {
         if cell.base == NO_FIT || self.is_stale(node) {
             return;
         }
-        let left = cell.devices.iter().next().map_or(0, |i| state.devices()[i]);
+        let left = cell.devices.first().map_or(0, |i| state.devices()[i]);
         self.table.cells[node].lost = self.lost(state, left);
     }
 
     fn key(&self, node: usize) -> u32 {
-        self.scale.key(&self.table.cells[node], self.nodes[node].model())
+        self.scale.key(&self.table.cells[node])
     }
 
     /// The same from the ranking, which is less to look through, unless that has a key by older prices.
@@ -526,8 +525,14 @@ impl<'a> Look<'a> {
             false => self.table.ranking.key(node),
         }
     }
+}
 
-    fn show(&mut self, node: usize) {
-        self.table.ranking.set(node, self.key(node));
-    }
+/// Whether any of these nodes was put off, or may win and is older, or is very old.
+#[inline]
+fn any_due(epochs: &[u32; FAN], keys: &[u32; FAN], now: u32, near: u32) -> bool {
+    let is_due = |(&epoch, &key): (&u32, &u32)| {
+        let may_win = (key <= near) | (now.wrapping_sub(epoch) >= OLD);
+        (epoch == PUT_OFF) | ((epoch != now) & (epoch < PUT_OFF) & may_win)
+    };
+    epochs.iter().zip(keys).fold(false, |any, node| any | is_due(node))
 }

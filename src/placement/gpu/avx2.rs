@@ -29,6 +29,22 @@ impl Avx2 {
         // SAFETY: there is an `Avx2` only where the processor has it.
         unsafe { with_avx2(self, work) }
     }
+
+    /// The least of sixteen.
+    #[inline(always)]
+    pub fn least(self, keys: &[u32; 16]) -> u32 {
+        let at = keys.as_ptr().cast::<__m256i>();
+        // SAFETY: the processor has AVX2, as is shown; two times eight numbers of 32 bits are there to be read,
+        // and need not be on a multiple of anything.
+        unsafe {
+            let eight = _mm256_min_epu32(_mm256_loadu_si256(at), _mm256_loadu_si256(at.add(1)));
+            let (low, high) = (_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
+            let four = _mm_min_epu32(low, high);
+            let two = _mm_min_epu32(four, _mm_shuffle_epi32::<0b1110>(four));
+            let one = _mm_min_epu32(two, _mm_shuffle_epi32::<0b01>(two));
+            _mm_cvtsi128_si32(one) as u32
+        }
+    }
 }
 
 /// Sixteen lanes.

@@ -174,13 +174,18 @@ impl<F: Fn(usize) -> bool> Look<'_, F> {
                 false => UNFIT,
             }),
             Rule::Fgd(fgd) => {
-                let mut known = self.is_new.then(Known::new);
+                let mut known = self.is_new.then(|| Known::new(nodes, Node::digest));
                 self.put(ranking, |node| {
                     if !self.fits(node) {
                         return UNFIT;
                     }
-                    let key = || fgd.key(node, &nodes[node], kind);
-                    known.as_mut().map_or_else(key, |known| known.get_or(&nodes[node], key))
+                    let find = || fgd.key(node, &nodes[node], kind);
+                    let Some(known) = &mut known else { return find() };
+                    known.get(node).unwrap_or_else(|| {
+                        let key = find();
+                        known.put(node, key);
+                        key
+                    })
                 });
             }
         }
@@ -188,6 +193,9 @@ impl<F: Fn(usize) -> bool> Look<'_, F> {
 
     #[inline]
     fn put(&self, ranking: &mut Ranking, mut key: impl FnMut(usize) -> u32) {
+        if self.is_new {
+            return ranking.set_run(0..self.nodes.len(), key);
+        }
         for &node in self.changed {
             ranking.put(node as usize, key(node as usize));
         }
@@ -298,8 +306,11 @@ impl Board {
             }),
         };
         let Table { ranking, seen, asked } = table;
-        changes.list(*seen, changed);
-        let is_new = core::mem::replace(seen, changes.now()) == 0;
+        let is_new = *seen == 0;
+        if !is_new {
+            changes.list(*seen, changed);
+        }
+        *seen = changes.now();
         let kind = &kind;
         match among.member {
             None => Look { nodes, shares, kind, changed, is_new, has: |_| true }

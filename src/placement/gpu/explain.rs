@@ -89,7 +89,8 @@ mod tests {
         assert_eq!(never(shape(8500, 100, 0, 0, any)), refused(false, Short::Together));
         let two = shape(100, 10, 2, 1000, any);
         let mut now = empty;
-        now[0] = now[0].take(&two, now[0].options(&two).next().unwrap()).unwrap();
+        let first = now[0].options(&two).next().unwrap();
+        now[0] = now[0].take(&two, first).unwrap();
         assert_eq!(explain(&now, &empty, &shape(1, 1, 1, 9, any)), refused(true, Short::Devices));
         assert_eq!(explain(&now, &empty, &shape(7950, 1, 1, 9, any)), refused(true, Short::Cpu));
     }

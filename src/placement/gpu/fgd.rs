@@ -139,8 +139,10 @@ impl Fgd {
         let take = Take::new(self, (node, state), shape);
         let saved = match shape.num_gpu() {
             1 => {
-                let enough = state.devices().iter().filter(|&&left| left >= shape.milli());
-                enough.map(|&left| take.saved(left)).max().unwrap_or(i64::MIN)
+                // By arithmetic: which devices have enough is guessed wrong too often.
+                let enough = |left: u16| left >= shape.milli();
+                let or_none = |left| if enough(left) { take.saved(left) } else { i64::MIN };
+                state.devices().iter().map(|&left| or_none(left)).max().unwrap_or(i64::MIN)
             }
             _ => take.saved(WHOLE),
         };
@@ -150,7 +152,7 @@ impl Fgd {
     /// That device, the lowest among equal ones.
     pub fn devices(&self, node: usize, state: &Node, shape: &Shape) -> DeviceSet {
         let take = Take::new(self, (node, state), shape);
-        let left = |set: &DeviceSet| set.iter().next().map_or(0, |device| state.devices()[device]);
+        let left = |set: &DeviceSet| set.first().map_or(0, |device| state.devices()[device]);
         let key = |set: &DeviceSet| 100 - self.goodness(take.saved(left(set)));
         state.options(shape).min_by_key(key).unwrap_or_default()
     }
@@ -214,35 +216,36 @@ impl Row {
 /// A request on a node that it fits.
 struct Take<'a> {
     fgd: &'a Fgd,
-    shape: &'a Shape,
     /// What the node's CPU will do for afterwards.
     row: &'a Row,
-    /// What is useful after less what is useful before, if only CPU is taken.
+    count: i64,
+    milli: u16,
+    /// What is useful after less what is useful before, if only CPU is taken, and what is asked for is free
+    /// no more.
     saved: i64,
-    whole: u32,
+    /// What more is useful if whole devices are taken.
+    several: i64,
 }
 
 impl<'a> Take<'a> {
     #[inline]
-    fn new(fgd: &'a Fgd, (node, state): (usize, &Node), shape: &'a Shape) -> Take<'a> {
+    fn new(fgd: &'a Fgd, (node, state): (usize, &Node), shape: &Shape) -> Take<'a> {
         let (now, row) = (fgd.nodes[node], fgd.row(state.model(), state.cpu - shape.cpu()));
         let saved = if row == now.row { 0 } else { fgd.useful(row, state) - now.useful };
+        let saved = saved + i64::from(shape.asks()) * fgd.all as i64;
         let row = fgd.rows[row].get_or_init(|| fgd.make_row(row));
-        Take { fgd, shape, row, saved, whole: state.whole() }
+        let (whole, count) = (state.whole(), u32::from(shape.num_gpu()));
+        let several = row.several(whole.saturating_sub(count)) - row.several(whole);
+        Take { fgd, row, count: count.into(), milli: shape.milli(), saved, several }
     }
 
-    /// Useless before less useless after, where devices are taken that have `left` each; times the number of
-    /// typical requests.
+    /// Useless before less useless after, where devices are taken that have `left` each, as much as is asked
+    /// for or more; times the number of typical requests.
     #[inline]
     fn saved(&self, left: u16) -> i64 {
-        let (fgd, row, count) = (self.fgd, self.row, i64::from(self.shape.num_gpu()));
-        if count == 0 {
-            return self.saved;
-        }
-        let rest = left - self.shape.milli();
-        let single = count * (fgd.single(row, rest) - fgd.single(row, left));
-        let whole = if left == WHOLE { self.whole - count as u32 } else { self.whole };
-        let several = row.several(whole) - row.several(self.whole);
-        self.saved + single + several + i64::from(self.shape.asks()) * fgd.all as i64
+        let single = |left| self.fgd.single(self.row, left);
+        let several = if left == WHOLE { self.several } else { 0 };
+        let single = single(left.saturating_sub(self.milli)) - single(left);
+        self.saved + self.count * single + several
     }
 }

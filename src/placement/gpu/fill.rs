@@ -244,6 +244,8 @@ impl Sequences {
         let all = |n: i16| L::all(shown, n);
         let before: i32 = (0..D).map(|d| i32::from(with_free(d, free[d]))).sum();
         let mut filled = before * LANES as i32;
+        // Whole devices become fewer alone; without two of them, nobody who asks for several is looked at.
+        let takes_several = free[..D].iter().filter(|&&free| free == WHOLE as i16).count() > 1;
         for part in 0..LANES / L::WIDTH {
             let in_part = (u32::MAX >> (LANES - L::WIDTH)) << (part * L::WIDTH);
             let mut cpu = all(cpu);
@@ -254,7 +256,7 @@ impl Sequences {
                 }
                 let each = |each: &Each| L::of(shown, each, part);
                 let asks = each(&step.cpu);
-                if step.several_in & in_part != 0 {
+                if takes_several && step.several_in & in_part != 0 {
                     several(shown, (asks, each(&step.several)), &mut left, &mut cpu);
                 }
                 let milli = each(&step.milli);

@@ -3,36 +3,39 @@
 
 use super::Node;
 
+/// How many are known at a time.
+const PLACES: usize = 64;
+
 /// By state, memory apart: the last one of each place.
-pub struct Known<T> {
-    places: [Option<(Node, T)>; 16],
+pub struct Known<'a, T, P> {
+    nodes: &'a [Node],
+    /// Nodes in such a state, and what is known of it.
+    places: [Option<(u32, T)>; PLACES],
+    by: P,
 }
 
-impl<T: Copy> Known<T> {
-    /// Nothing yet.
-    pub fn new() -> Known<T> {
-        Known { places: [None; 16] }
+impl<'a, T: Copy, P: Fn(&Node) -> u64> Known<'a, T, P> {
+    /// Nothing yet, of these nodes; `by` says which states push one another out.
+    pub fn new(nodes: &'a [Node], by: P) -> Known<'a, T, P> {
+        Known { nodes, places: [None; PLACES], by }
     }
 
-    fn at(state: &Node) -> usize {
-        (usize::from(state.model()) * 5 + state.devices().len()) % 16
+    #[inline]
+    fn place(&self, state: &Node) -> usize {
+        (self.by)(state) as usize % PLACES
     }
 
-    pub fn get(&self, state: &Node) -> Option<T> {
-        let (known, what) = self.places[Known::<T>::at(state)].as_ref()?;
-        (known.with_memory(state.memory) == *state).then_some(*what)
+    /// What is known of a node's state.
+    #[inline]
+    pub fn get(&self, node: usize) -> Option<T> {
+        let state = &self.nodes[node];
+        let (like, what) = self.places[self.place(state)]?;
+        self.nodes[like as usize].is_like(state).then_some(what)
     }
 
-    /// What is known of a state, or what it is found to be now.
-    pub fn get_or(&mut self, state: &Node, find: impl FnOnce() -> T) -> T {
-        self.get(state).unwrap_or_else(|| {
-            let found = find();
-            self.put(state, found);
-            found
-        })
-    }
-
-    pub fn put(&mut self, state: &Node, what: T) {
-        self.places[Known::<T>::at(state)] = Some((*state, what));
+    /// This is known of a node's state from now on.
+    #[inline]
+    pub fn put(&mut self, node: usize, what: T) {
+        self.places[self.place(&self.nodes[node])] = Some((node as u32, what));
     }
 }

@@ -198,7 +198,7 @@ impl Naive {
             });
             let (destroyed, _, devices) = options.min_by_key(|&(d, free, _)| (d, free))?;
             let after = state.take(shape, devices)?;
-            let model = i64::from(self.prices.of_model(shape, state.model()));
+            let model = i64::from(self.prices.of_models(shape)[usize::from(state.model())]);
             let cost = destroyed + model + self.places_lost(state, &after, shape);
             let steps = cost.div_euclid(self.learned.step().into());
             if best.is_none_or(|(least, _)| steps < least) {

@@ -69,6 +69,12 @@ impl DeviceSet {
         self.0 >> index & 1 == 1
     }
 
+    /// The lowest index.
+    #[inline]
+    pub fn first(self) -> Option<usize> {
+        (self.0 != 0).then(|| self.0.trailing_zeros() as usize)
+    }
+
     /// Their indexes, rising.
     pub fn iter(self) -> impl Iterator<Item = usize> {
         (0..MAX_DEVICES).filter(move |&i| self.has(i))
@@ -318,15 +324,16 @@ impl Node {
 
     /// The choices of devices that differ for a request that fits: of devices with equal amounts
     /// free the lowest stands for all.
-    pub fn options(&self, shape: &Shape) -> impl Iterator<Item = DeviceSet> + use<> {
-        let (devices, part, all) = (*self, shape.milli, self.lowest_whole(shape.num_gpu));
-        let single = shape.num_gpu == 1;
+    #[inline]
+    pub fn options(&self, shape: &Shape) -> impl Iterator<Item = DeviceSet> + use<'_> {
+        let (part, single) = (shape.milli, shape.num_gpu == 1);
+        let all = if single { DeviceSet::NONE } else { self.lowest_whole(shape.num_gpu) };
         (0..if single { usize::from(self.count) } else { 1 }).filter_map(move |i| {
             if !single {
                 return Some(all);
             }
-            let free = devices.milli[i];
-            let new = free >= part && !devices.milli[..i].contains(&free);
+            let free = self.milli[i];
+            let new = free >= part && !self.milli[..i].contains(&free);
             new.then_some(DeviceSet(1 << i))
         })
     }
@@ -370,6 +377,19 @@ impl Node {
             now.becomes(device, free);
         }
         Some(now.added_up())
+    }
+
+    /// A number that like ones share.
+    #[inline]
+    pub(super) fn digest(&self) -> u64 {
+        digest(self.mixed, self.cpu, self.model)
+    }
+
+    /// Whether another node has the same, memory apart.
+    #[inline]
+    pub(super) fn is_like(&self, other: &Node) -> bool {
+        (self.cpu, self.count, self.model) == (other.cpu, other.count, other.model)
+            && self.milli == other.milli
     }
 
     /// Whether more is free than in another state of the same node, in any respect.

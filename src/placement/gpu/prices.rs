@@ -9,6 +9,9 @@ use super::{Kinds, ModelSet, Node, Shape, WHOLE, lanes::LANES, node::MAX_MODELS}
 /// Numbers of whole devices that are kept together.
 pub const PLACES: [u8; 4] = [16, 8, 4, 2];
 
+/// With fewer whole devices, a node has no place.
+pub const LEAST_PLACE: u32 = PLACES[PLACES.len() - 1] as u32;
+
 /// Requests are expected for so much of the free devices, in percent: more than all, since some
 /// that come will be refused.
 const HORIZON: f64 = 1.2;
@@ -124,16 +127,18 @@ impl Prices {
         Prices { model: models(kinds, supply, each), place: places_prices(kinds, supply, each) }
     }
 
-    /// What a request pays on a model, in thousandths of a device times [`LANES`]. One that is
+    /// What a request pays on each model, in thousandths of a device times [`LANES`]. One that is
     /// bound to models pays what the model costs over the cheapest that it may use.
-    pub fn of_model(&self, shape: &Shape, model: u8) -> i32 {
-        let all = 0..MAX_MODELS as u8;
-        let price = |model: u8| self.model[usize::from(model)];
+    pub fn of_models(&self, shape: &Shape) -> [i32; MAX_MODELS] {
         let least = match shape.models() {
             ModelSet::ANY => 0,
-            set => all.filter(|&m| set.contains(m)).map(price).min().unwrap_or(0),
+            set => {
+                let allowed = (0..).zip(&self.model).filter(|(model, _)| set.contains(*model));
+                allowed.map(|(_, &price)| price).min().unwrap_or(0)
+            }
         };
-        (price(model) - least).max(0) * shape.asks() as i32 * LANES as i32 / STEPS
+        let asks = shape.asks() as i32 * LANES as i32;
+        self.model.map(|price| (price - least).max(0) * asks / STEPS)
     }
 
     /// What a place of each size costs, in thousandths of a device times [`LANES`].
@@ -241,9 +246,9 @@ mod tests {
         let prices = Prices::of(&kinds(&[(1, 500, only, 9)]), &supply);
         let any = Shape::new(1, 0, 1, 1000, ModelSet::ANY).unwrap();
         let bound = Shape::new(1, 0, 1, 1000, only).unwrap();
-        assert_eq!(prices.of_model(&any, 0), 0);
-        assert!(prices.of_model(&any, 1) > 900 * LANES as i32);
-        assert_eq!(prices.of_model(&bound, 1), 0, "it has no choice");
+        assert_eq!(prices.of_models(&any)[0], 0);
+        assert!(prices.of_models(&any)[1] > 900 * LANES as i32);
+        assert_eq!(prices.of_models(&bound)[1], 0, "it has no choice");
     }
 
     #[test]

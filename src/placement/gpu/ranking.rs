@@ -1,18 +1,43 @@
 //! The best of many keys, one for each node, with the lowest node first among equals: a tree of
 //! minima, so that a changed key costs a few blocks and the best needs no scan.
 
+use std::ops::Range;
+
+#[cfg(target_arch = "x86_64")]
+use super::avx2::Avx2;
+
 /// A node that cannot take the request.
 pub const UNFIT: u32 = u32::MAX;
 
-/// Children of a node of the tree: a block of them is a cache line.
-const FAN: usize = 16;
+/// Children of a node of the tree.
+pub const FAN: usize = 16;
+
+/// A cache line of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(64))]
+struct Block([u32; FAN]);
+
+impl Block {
+    const UNFIT: Block = Block([UNFIT; FAN]);
+
+    #[inline(always)]
+    fn least(&self) -> u32 {
+        self.0.iter().fold(UNFIT, |least, &key| least.min(key))
+    }
+
+    /// The first place from `from` on where a key is such.
+    #[inline]
+    fn position(&self, from: usize, such: impl Fn(u32) -> bool) -> Option<usize> {
+        (from..FAN).find(|&at| such(self.0[at]))
+    }
+}
 
 /// Keys by node, lower is better, [`UNFIT`] is none. Holds 4.3 bytes a node.
 #[derive(Clone, Debug, Default)]
 pub struct Ranking {
     /// The keys, then the minima of blocks of them, and so on to one block; each level padded with
     /// [`UNFIT`] to whole blocks.
-    levels: Vec<Vec<u32>>,
+    levels: Vec<Vec<Block>>,
     /// Blocks of which the minimum is to be looked for again, as bits; by level.
     dirty: Vec<Vec<u64>>,
 }
@@ -24,7 +49,7 @@ impl Ranking {
         let mut len = nodes.max(1);
         loop {
             let blocks = len.div_ceil(FAN);
-            levels.push(vec![UNFIT; blocks * FAN]);
+            levels.push(vec![Block::UNFIT; blocks]);
             dirty.push(vec![0; blocks.div_ceil(64)]);
             if blocks == 1 {
                 return Ranking { levels, dirty };
@@ -35,7 +60,7 @@ impl Ranking {
 
     /// A node's key.
     pub fn key(&self, node: usize) -> u32 {
-        self.levels[0][node]
+        self.levels[0][node / FAN].0[node % FAN]
     }
 
     /// Sets a node's key. Cost: a block a level, as far up as minima change.
@@ -49,27 +74,39 @@ impl Ranking {
     pub fn put(&mut self, node: usize, key: u32) {
         // Whether it is another one is not asked: the answer would be waited for, since rankings of many
         // kinds are in no near cache.
-        self.levels[0][node] = key;
         let block = node / FAN;
+        self.levels[0][block].0[node % FAN] = key;
         self.dirty[0][block / 64] |= 1 << (block % 64);
     }
 
     /// Looks for the minima anew after some have been [put](Ranking::put). Cost: a block for each block of
     /// them and of what is above those.
     pub fn settle(&mut self) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = Avx2::shown() {
+            return avx2.run(|avx2| self.settle_by(|block| avx2.least(&block.0)));
+        }
+        self.settle_by(Block::least);
+    }
+
+    #[inline(always)]
+    fn settle_by(&mut self, least: impl Fn(&Block) -> u32) {
         for below in 0..self.levels.len() - 1 {
-            for word in 0..self.dirty[below].len() {
-                let mut bits = core::mem::take(&mut self.dirty[below][word]);
+            let [from, to] = &mut self.levels[below..below + 2] else { return };
+            let [from_dirty, to_dirty] = &mut self.dirty[below..below + 2] else { return };
+            for (word, bits) in from_dirty.iter_mut().enumerate() {
+                let mut bits = core::mem::take(bits);
+                let mut changed = 0;
                 while bits != 0 {
                     let block = word * 64 + bits.trailing_zeros() as usize;
                     bits &= bits - 1;
-                    let key = least(&self.levels[below][block * FAN..(block + 1) * FAN]);
-                    if self.levels[below + 1][block] != key {
-                        self.levels[below + 1][block] = key;
-                        let above = block / FAN;
-                        self.dirty[below + 1][above / 64] |= 1 << (above % 64);
-                    }
+                    let (above, key) = (block / FAN, least(&from[block]));
+                    let before = core::mem::replace(&mut to[above].0[block % FAN], key);
+                    // By arithmetic: whether the least is another one is guessed wrong too often.
+                    changed |= u64::from(before != key) << (above % 64);
                 }
+                // What is above 64 blocks is in one word.
+                to_dirty[word / FAN] |= changed;
             }
         }
         if let Some(top) = self.dirty.last_mut() {
@@ -79,53 +116,45 @@ impl Ranking {
 
     /// Sets the keys of nodes that are side by side. Cost: linear in them, and a block a level for each
     /// block of them.
-    pub fn set_run(&mut self, first: usize, keys: impl ExactSizeIterator<Item = u32>) {
-        if keys.len() == 0 {
-            return;
+    pub fn set_run(&mut self, nodes: Range<usize>, mut key: impl FnMut(usize) -> u32) {
+        let blocks = nodes.start / FAN..nodes.end.div_ceil(FAN);
+        for node in nodes {
+            self.levels[0][node / FAN].0[node % FAN] = key(node);
         }
-        let (start, end) = (first / FAN, (first + keys.len()).div_ceil(FAN));
-        self.levels[0][first..first + keys.len()]
-            .iter_mut()
-            .zip(keys)
-            .for_each(|(k, key)| *k = key);
-        for block in start..end {
-            let key = least(&self.levels[0][block * FAN..(block + 1) * FAN]);
-            self.set_at(1, block, key);
+        for block in blocks {
+            self.dirty[0][block / 64] |= 1 << (block % 64);
         }
+        self.settle();
+    }
+
+    /// The keys of [`FAN`] nodes from a multiple of that on; [`UNFIT`] past the last.
+    pub fn block(&self, block: usize) -> &[u32; FAN] {
+        &self.levels[0][block].0
     }
 
     fn set_at(&mut self, level: usize, mut at: usize, mut key: u32) {
         for level in &mut self.levels[level..] {
-            if level[at] == key {
+            let block = &mut level[at / FAN];
+            if core::mem::replace(&mut block.0[at % FAN], key) == key {
                 return;
             }
-            level[at] = key;
+            key = block.least();
             at /= FAN;
-            key = least(&level[at * FAN..(at + 1) * FAN]);
-        }
-    }
-
-    /// Sets all keys anew. Cost: linear.
-    pub fn fill(&mut self, keys: impl Iterator<Item = u32>) {
-        self.levels[0].iter_mut().zip(keys).for_each(|(slot, key)| *slot = key);
-        for above in 1..self.levels.len() {
-            let (below, rest) = self.levels.split_at_mut(above);
-            let minima = below[above - 1].chunks_exact(FAN).map(least);
-            rest[0].iter_mut().zip(minima).for_each(|(slot, key)| *slot = key);
         }
     }
 
     /// The lowest node among those with the least key, and the key. Cost: a block a level.
     #[inline]
     pub fn best(&self) -> Option<(usize, u32)> {
-        let key = least(self.levels.last()?);
+        let key = self.levels.last()?[0].least();
         if key == UNFIT {
             return None;
         }
-        let at = self.levels.iter().rev().fold(0, |at, level| {
-            let block = &level[at * FAN..(at + 1) * FAN];
-            at * FAN + block.iter().position(|&k| k == key).unwrap_or(0)
-        });
+        let at = self
+            .levels
+            .iter()
+            .rev()
+            .fold(0, |at, level| at * FAN + level[at].position(0, |k| k == key).unwrap_or(0));
         Some((at, key))
     }
 
@@ -133,26 +162,18 @@ impl Ranking {
     pub fn first_from(&self, from: usize) -> Option<usize> {
         let (mut level, mut at) = (0, from);
         loop {
-            let keys = self.levels.get(level)?;
-            let end = (at / FAN + 1) * FAN;
-            let found = keys.get(at..end.min(keys.len()))?.iter().position(|&k| k != UNFIT);
+            let found = self.levels.get(level)?.get(at / FAN)?.position(at % FAN, |k| k != UNFIT);
             match found {
                 Some(found) => {
-                    let at = at + found;
+                    let at = at / FAN * FAN + found;
                     return Some((0..level).rev().fold(at, |at, below| {
-                        let block = &self.levels[below][at * FAN..(at + 1) * FAN];
-                        at * FAN + block.iter().position(|&k| k != UNFIT).unwrap_or(0)
+                        at * FAN + self.levels[below][at].position(0, |k| k != UNFIT).unwrap_or(0)
                     }));
                 }
-                None => (level, at) = (level + 1, end / FAN),
+                None => (level, at) = (level + 1, at / FAN + 1),
             }
         }
     }
-}
-
-#[inline]
-fn least(keys: &[u32]) -> u32 {
-    keys.iter().fold(UNFIT, |least, &key| least.min(key))
 }
 
 #[cfg(test)]
@@ -180,14 +201,17 @@ mod tests {
             prop_assert_eq!(ranking.first_from(from), all().map(|(i, _)| i).find(|&i| i >= from));
             let mut put = Ranking::new(nodes);
             keys.iter().enumerate().for_each(|(node, &key)| put.put(node, key));
+            let mut plain = put.clone();
             put.settle();
+            plain.settle_by(Block::least);
             prop_assert_eq!(&put.levels, &ranking.levels);
+            prop_assert_eq!(&plain.levels, &ranking.levels);
             let mut filled = Ranking::new(nodes);
-            filled.fill(keys.iter().copied());
+            filled.set_run(0..nodes, |node| keys[node]);
             let mut run = Ranking::new(nodes);
             let (start, end) = (from.min(nodes), (from + 100).min(nodes));
             (0..nodes).filter(|n| !(start..end).contains(n)).for_each(|n| run.set(n, keys[n]));
-            run.set_run(start, keys[start..end].iter().copied());
+            run.set_run(start..end, |node| keys[node]);
             prop_assert_eq!(run.best(), best);
             prop_assert_eq!(filled.best(), best);
             prop_assert_eq!(filled.key(from % nodes), keys[from % nodes]);
