@@ -58,7 +58,12 @@ mod wide {
 }
 pub(crate) use wide::{WideBits, WideCell};
 
-use once_cell::race::OnceBox;
+#[allow(unsafe_code, reason = "chunks that are made together are one allocation")]
+mod chunked;
+#[allow(unsafe_code, reason = "one call of the system")]
+mod pages;
+
+pub(crate) use chunked::Chunked;
 use parking_lot::{Mutex, MutexGuard};
 
 /// The fence between "I have written mine" and "now I read yours", which two threads must both
@@ -80,54 +85,12 @@ pub(crate) fn store_load_fence_after_swap() {
     store_load_fence();
 }
 
-/// An array that grows by whole chunks of `N` and whose elements never move.
-///
-/// Growing is lock-free: racing threads each allocate a chunk, one is kept. Reading is one
-/// pointer load and an index.
-pub(crate) struct Chunked<T, const N: usize> {
-    chunks: Box<[OnceBox<[T; N]>]>,
-}
-
-impl<T: Default, const N: usize> Chunked<T, N> {
-    /// Room for at least `capacity` elements; nothing is allocated for them yet.
-    pub(crate) fn new(capacity: usize) -> Self {
-        const { assert!(N.is_power_of_two()) };
-        Chunked { chunks: (0..capacity.div_ceil(N)).map(|_| OnceBox::new()).collect() }
-    }
-
-    /// The element, if its chunk has been grown.
-    #[inline(always)]
-    pub(crate) fn get(&self, index: usize) -> Option<&T> {
-        self.chunks.get(index / N)?.get().map(|chunk| &chunk[index % N])
-    }
-
-    /// The element, growing its chunk if need be.
-    ///
-    /// # Panics
-    /// If `index` is not below the capacity.
-    #[inline(always)]
-    pub(crate) fn get_or_grow(&self, index: usize) -> &T {
-        match self.get(index) {
-            Some(element) => element,
-            None => self.grow(index),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn grow(&self, index: usize) -> &T {
-        let chunk = self.chunks[index / N].get_or_init(|| {
-            let chunk: Box<[T]> = (0..N).map(|_| T::default()).collect();
-            chunk.try_into().unwrap_or_else(|_| unreachable!("a chunk has N elements"))
-        });
-        &chunk[index % N]
-    }
-}
-
-/// Zeroes that the system hands out page by page as they are touched.
+/// Zeroes that the system hands out page by page as they are touched, of large pages where it has such.
 #[cfg(not(all(slotwise_loom, test)))]
 pub(crate) fn zeroes(len: usize) -> Box<[AtomicU64]> {
-    bytemuck::zeroed_slice_box(len)
+    let zeroes: Box<[AtomicU64]> = bytemuck::zeroed_slice_box(len);
+    pages::prefer_large(zeroes.as_ptr().addr(), size_of_val(&*zeroes));
+    zeroes
 }
 
 #[cfg(all(slotwise_loom, test))]
