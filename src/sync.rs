@@ -60,10 +60,11 @@ pub(crate) use wide::{WideBits, WideCell};
 
 #[allow(unsafe_code, reason = "chunks that are made together are one allocation")]
 mod chunked;
-#[allow(unsafe_code, reason = "one call of the system")]
-mod pages;
+#[allow(unsafe_code, reason = "a call of the system, and an instruction")]
+mod memory;
 
 pub(crate) use chunked::Chunked;
+pub(crate) use memory::fetch;
 use parking_lot::{Mutex, MutexGuard};
 
 /// The fence between "I have written mine" and "now I read yours", which two threads must both
@@ -89,7 +90,7 @@ pub(crate) fn store_load_fence_after_swap() {
 #[cfg(not(all(slotwise_loom, test)))]
 pub(crate) fn zeroes(len: usize) -> Box<[AtomicU64]> {
     let zeroes: Box<[AtomicU64]> = bytemuck::zeroed_slice_box(len);
-    pages::prefer_large(zeroes.as_ptr().addr(), size_of_val(&*zeroes));
+    memory::prefer_large(zeroes.as_ptr().addr(), size_of_val(&*zeroes));
     zeroes
 }
 

@@ -3,6 +3,7 @@
 //! Independent requests do come one by one. All or nothing is planned first; see `super::gang`.
 
 use core::borrow::Borrow;
+use core::ops::Range;
 
 use super::devices::WithDevices;
 use super::local::Local;
@@ -98,30 +99,54 @@ impl Engine {
     ) {
         let local = self.local();
         let mut refused = Refused::default();
-        for k in 0..count {
-            // An id lies outside of its request: looking at it does not need the whole in memory.
+        // As the first one goes, so do the others, mostly.
+        let far = self.ledger.is_far() && count > 0 && !request(0).borrow().id.is_empty();
+        for part in parts(count, far) {
+            if far {
+                // While these are placed, the memory that says who holds the next ones' ids is on its way.
+                self.ask_for_ids(ahead(&part, count), &request);
+            }
+            for k in part {
+                // An id lies outside of its request: looking at it does not need the whole in memory.
+                let id = request(k).borrow().id;
+                let twice =
+                    || !id.is_empty() && (0..k).any(|other| request(other).borrow().id == id);
+                let result = if refused.may_have(id) && twice() {
+                    // What is wrong with it in itself comes first.
+                    let checked = self.check(local, request(k).borrow());
+                    checked.and(Err(ReserveError::DuplicateId))
+                } else if let Some(placed) = self.reserve_in_first_tier(local, request(k).borrow())
+                {
+                    // Told of here, not below: what several ways lead to is passed on in memory.
+                    done(k, Ok(placed));
+                    continue;
+                } else {
+                    self.reserve_by_walk(local, request(k).borrow())
+                };
+                let result = match result {
+                    Ok(held) if held.existing && twice() => Err(ReserveError::DuplicateId),
+                    Err(error) => {
+                        refused.add(id);
+                        Err(error)
+                    }
+                    placed => placed,
+                };
+                done(k, result);
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn ask_for_ids<'a, R: Borrow<Request<'a>>>(
+        &self,
+        among: Range<usize>,
+        request: &impl Fn(usize) -> R,
+    ) {
+        for k in among {
             let id = request(k).borrow().id;
-            let twice = || !id.is_empty() && (0..k).any(|other| request(other).borrow().id == id);
-            let result = if refused.may_have(id) && twice() {
-                // What is wrong with it in itself comes first.
-                let checked = self.check(local, request(k).borrow());
-                checked.and(Err(ReserveError::DuplicateId))
-            } else if let Some(placed) = self.reserve_in_first_tier(local, request(k).borrow()) {
-                // Told of here, not below: what several ways lead to is passed on in memory.
-                done(k, Ok(placed));
-                continue;
-            } else {
-                self.reserve_by_walk(local, request(k).borrow())
-            };
-            let result = match result {
-                Ok(held) if held.existing && twice() => Err(ReserveError::DuplicateId),
-                Err(error) => {
-                    refused.add(id);
-                    Err(error)
-                }
-                placed => placed,
-            };
-            done(k, result);
+            if (1..=crate::MAX_ID_LEN).contains(&id.len()) {
+                self.ledger.fetch_id(seahash::hash(id));
+            }
         }
     }
 
@@ -146,6 +171,21 @@ impl Engine {
             None => Ok(self.walk(local, checked, planned, Some)?),
         }
     }
+}
+
+/// How many of a batch are done between two looks ahead.
+const PART: usize = 8;
+
+/// A batch in parts, if there is something to look ahead for.
+pub(super) fn parts(count: usize, far: bool) -> impl Iterator<Item = Range<usize>> {
+    let part = if far { PART } else { count.max(1) };
+    (0..count).step_by(part).map(move |start| start..(start + part).min(count))
+}
+
+/// What comes after a part, as much as the next one; with the first one, that one as well.
+pub(super) fn ahead(part: &Range<usize>, count: usize) -> Range<usize> {
+    let start = if part.start == 0 { 0 } else { part.end };
+    start..(part.end + PART).min(count)
 }
 
 /// Which ids of a batch may have been refused, by a few bits of each.

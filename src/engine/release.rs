@@ -1,7 +1,9 @@
 //! Giving back, by ticket or by id.
 
 use core::iter;
+use core::ops::Range;
 
+use super::batch::{ahead, parts};
 use super::local::Local;
 use super::reserve::worker_of;
 use super::{Engine, ReleaseError, Released};
@@ -42,17 +44,36 @@ impl Engine {
         results: &mut Vec<Result<Released, ReleaseError>>,
     ) {
         results.clear();
-        self.release_each(tickets.iter().copied(), |result| results.push(result));
+        self.release_each(tickets.len(), |k| tickets[k], |result| results.push(result));
     }
 
     #[inline(always)]
     pub(crate) fn release_each(
         &self,
-        tickets: impl Iterator<Item = Ticket>,
+        count: usize,
+        ticket: impl Fn(usize) -> Ticket,
         mut done: impl FnMut(Result<Released, ReleaseError>),
     ) {
         let local = self.local();
-        tickets.for_each(|ticket| done(self.release_with(local, ticket)));
+        let far = self.ledger.is_far() && count > 0 && self.ledger.has_entry(ticket(0));
+        for part in parts(count, far) {
+            if far {
+                self.ask_for_records(&part, ahead(&part, count), &ticket);
+            }
+            part.for_each(|k| done(self.release_with(local, ticket(k))));
+        }
+    }
+
+    /// Asks for the records of what comes after a part, and for what those of the part lead to.
+    #[inline(never)]
+    fn ask_for_records(
+        &self,
+        part: &Range<usize>,
+        ahead: Range<usize>,
+        ticket: &impl Fn(usize) -> Ticket,
+    ) {
+        ahead.for_each(|k| self.ledger.fetch(ticket(k)));
+        part.clone().for_each(|k| self.ledger.fetch_entry(ticket(k)));
     }
 
     /// The live reservation of an id. One that is being made is not held yet.

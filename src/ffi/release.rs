@@ -179,7 +179,8 @@ pub unsafe extern "C" fn slotwise_release_batch(
         args::apart(&[read], &written)?;
         let (mut done, mut index) = (0, 0);
         host.engine.release_each(
-            tickets.iter().map(|&ticket| Ticket::from_bits(ticket)),
+            count,
+            |k| Ticket::from_bits(tickets[k]),
             |result| {
                 let result = match result {
                     Ok(released) => slotwise_released_t::of(&released),

@@ -34,7 +34,8 @@
 //! spilled is set before any entry goes beyond it, so it is covered by the same pair of fences.
 
 use crate::sync::{
-    AtomicU64, Bug, Ordering, Stop, bug, spin_loop, stop, store_load_fence_after_swap, zeroes,
+    AtomicU64, Bug, Ordering, Stop, bug, fetch, spin_loop, stop, store_load_fence_after_swap,
+    zeroes,
 };
 
 #[cfg(not(all(slotwise_loom, test)))]
@@ -169,6 +170,20 @@ impl IdIndex {
 
     fn cell(&self, spot: Spot) -> &AtomicU64 {
         &self.words[self.first + spot.0 as usize]
+    }
+
+    /// Asks for the first bucket of this hash.
+    #[inline(always)]
+    pub(crate) fn fetch_home(&self, hash: u64) {
+        fetch(self.line(self.nth(hash, 0)));
+    }
+
+    /// Asks for the bucket of a spot.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, spot: Spot) {
+        if let Some(cell) = self.words.get(self.first + spot.0 as usize) {
+            fetch(cell);
+        }
     }
 
     /// Looks at every cell in which the hash's id can stand, in order: `hit` is told of entries

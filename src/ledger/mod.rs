@@ -37,6 +37,7 @@ pub(crate) use agenda::{Agenda, Armed, Now};
 pub(crate) use batches::{Batches, Start};
 pub(crate) use free::Magazine;
 use free::{FreeList, Records};
+use ids::Spot;
 pub(crate) use ids::{IdIndex, Insert};
 pub(crate) use lease::{Lease, Over as LeaseOver};
 pub use plate::MAX_ID_LEN;
@@ -51,7 +52,10 @@ pub use ticket::Ticket;
 pub(crate) use unmet::{Noted, Unmet, Want};
 
 use crate::placement::Resources;
-use crate::sync::{Bug, Chunked, Stop, bug, stop, store_load_fence};
+use crate::sync::{Bug, Chunked, Stop, bug, fetch, stop, store_load_fence};
+
+/// A ledger of as many records is far: its table of ids takes a megabyte. See [`Ledger::is_far`].
+const FAR: usize = 1 << 16;
 
 /// Records, free list and id index.
 pub(crate) struct Ledger {
@@ -178,6 +182,45 @@ impl Ledger {
     #[inline]
     fn record(&self, index: u32) -> &Record {
         self.records.get_or_grow(index as usize)
+    }
+
+    /// Whether there is room for so many reservations that where a new id is to be entered is in no near
+    /// cache, as a rule.
+    pub(crate) fn is_far(&self) -> bool {
+        self.limit >= FAR
+    }
+
+    /// Asks for the record of a ticket, if it is one.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, ticket: Ticket) {
+        if let Some(record) = self.records.get(ticket.index() as usize) {
+            fetch(record);
+        }
+    }
+
+    /// Asks for where an id of this hash is entered.
+    #[inline(always)]
+    pub(crate) fn fetch_id(&self, hash: u64) {
+        self.ids.fetch_home(hash);
+    }
+
+    /// Asks for where a record's id is entered.
+    #[inline(always)]
+    pub(crate) fn fetch_entry(&self, ticket: Ticket) {
+        if let Some(spot) = self.entry(ticket) {
+            self.ids.fetch(spot);
+        }
+    }
+
+    /// Whether a record's id is entered.
+    pub(crate) fn has_entry(&self, ticket: Ticket) -> bool {
+        self.entry(ticket).is_some()
+    }
+
+    /// Where a record's id is entered, whatever the record is by now.
+    #[inline(always)]
+    fn entry(&self, ticket: Ticket) -> Option<Spot> {
+        self.records.get(ticket.index() as usize)?.plate.spot()
     }
 
     /// A new record for `id` (empty: none). `None`: the ledger is full.

@@ -6,7 +6,7 @@ use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, Ordering};
 use std::alloc::{alloc, dealloc, handle_alloc_error};
 
-use super::pages::{self, HUGE};
+use super::memory::{self, HUGE};
 
 /// An array that grows by whole chunks of `N` and whose elements never move.
 ///
@@ -120,7 +120,7 @@ fn make<T: Default, const N: usize>(count: usize) -> NonNull<[T; N]> {
     let made = NonNull::new(unsafe { alloc(layout) });
     let made = made.unwrap_or_else(|| handle_alloc_error(layout)).cast::<T>();
     if large {
-        pages::prefer_large(made.as_ptr().addr(), layout.size());
+        memory::prefer_large(made.as_ptr().addr(), layout.size());
     }
     for element in 0..count * N {
         // SAFETY: there is room for so many. Should one panic, the others are leaked.

@@ -1,5 +1,8 @@
-//! Large pages of the system: what is looked at here and there in much memory waits less for the tables of
-//! pages, which are read from memory themselves, if the pages are large.
+//! Memory before it is looked at: large pages for what is large, since what is looked at here and there in it
+//! waits for the tables of pages as well, and lines that are asked for before they are needed.
+
+#[cfg(target_arch = "x86_64")]
+use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 
 /// A large page on x86-64 and AArch64.
 pub(crate) const HUGE: usize = 2 << 20;
@@ -11,6 +14,18 @@ pub(crate) fn prefer_large(address: usize, len: usize) {
     if start < end {
         advise(start, end - start);
     }
+}
+
+/// Asks for the cache line that this begins in, and does not wait for it.
+#[inline(always)]
+pub(crate) fn fetch<T>(what: &T) {
+    // SAFETY: this is in every x86-64, and reads nothing.
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        _mm_prefetch::<_MM_HINT_T0>(core::ptr::from_ref(what).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = what;
 }
 
 #[cfg(all(target_os = "linux", not(miri)))]
