@@ -209,3 +209,53 @@ impl Refused {
         self.0 != 0 && self.0 & Self::bit(id) != 0
     }
 }
+
+#[cfg(all(test, not(slotwise_loom)))]
+mod tests {
+    use super::*;
+    use crate::{Config, Resources, Ticket, WorkerSpec};
+
+    #[test]
+    fn parts_are_a_batch_in_order_and_each_is_asked_for_once_before_its_turn() {
+        for count in 0..40 {
+            let all: Vec<usize> = (0..count).collect();
+            assert_eq!(parts(count, false).flatten().collect::<Vec<_>>(), all);
+            assert_eq!(parts(count, true).flatten().collect::<Vec<_>>(), all);
+            let mut asked = Vec::new();
+            for part in parts(count, true) {
+                asked.extend(ahead(&part, count));
+                assert!(part.clone().all(|k| asked.contains(&k)), "{part:?} of {count}");
+            }
+            assert_eq!(asked, all);
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_ahead_changes_no_answer() {
+        // With room for so many that ids are far, and for so few that they are not.
+        let answers = [1 << 16, 1 << 10].map(|limit| {
+            let engine = Engine::new(Config { max_reservations: limit, ..Config::default() });
+            let engine = engine.unwrap();
+            assert_eq!(engine.ledger.is_far(), limit == 1 << 16);
+            engine.add_worker(WorkerSpec::new("one", Resources::new(30_000, 30_000))).unwrap();
+            let ids: Vec<String> = (0..40).map(|n| format!("id-{}", n % 37)).collect();
+            let too_long = "x".repeat(1 << 20);
+            let need = Resources::new(1000, 1);
+            let mut requests: Vec<_> =
+                ids.iter().map(|id| Request::new(id.as_bytes(), need)).collect();
+            (requests[9], requests[20]) =
+                (Request::new(too_long.as_bytes(), need), Request::anonymous(need));
+            let (mut placed, mut released) = (Vec::new(), Vec::new());
+            engine.reserve_batch(&requests, BatchMode::Independent, &mut placed);
+            let mut tickets: Vec<Ticket> =
+                placed.iter().filter_map(|placed| Some(placed.as_ref().ok()?.ticket)).collect();
+            assert_eq!(tickets.len(), 30);
+            tickets.extend([tickets[0], Ticket::from_bits(u64::MAX)]);
+            engine.release_batch(&tickets, &mut released);
+            assert!(engine.audit().is_ok());
+            (placed, released)
+        });
+        let told = |answer: &(Results, Vec<_>)| format!("{answer:?}");
+        assert_eq!(told(&answers[0]), told(&answers[1]));
+    }
+}
