@@ -106,33 +106,44 @@ impl Engine {
                 // While these are placed, the memory that says who holds the next ones' ids is on its way.
                 self.ask_for_ids(ahead(&part, count), &request);
             }
-            for k in part {
-                // An id lies outside of its request: looking at it does not need the whole in memory.
-                let id = request(k).borrow().id;
-                let twice =
-                    || !id.is_empty() && (0..k).any(|other| request(other).borrow().id == id);
-                let result = if refused.may_have(id) && twice() {
-                    // What is wrong with it in itself comes first.
-                    let checked = self.check(local, request(k).borrow());
-                    checked.and(Err(ReserveError::DuplicateId))
-                } else if let Some(placed) = self.reserve_in_first_tier(local, request(k).borrow())
-                {
-                    // Told of here, not below: what several ways lead to is passed on in memory.
-                    done(k, Ok(placed));
-                    continue;
-                } else {
-                    self.reserve_by_walk(local, request(k).borrow())
-                };
-                let result = match result {
-                    Ok(held) if held.existing && twice() => Err(ReserveError::DuplicateId),
-                    Err(error) => {
-                        refused.add(id);
-                        Err(error)
-                    }
-                    placed => placed,
-                };
-                done(k, result);
-            }
+            self.reserve_part(local, &mut refused, part, &request, &mut done);
+        }
+    }
+
+    /// Apart from what goes round it, so that the registers are its own.
+    #[inline(never)]
+    fn reserve_part<'a, R: Borrow<Request<'a>>>(
+        &self,
+        local: &Local,
+        refused: &mut Refused,
+        part: Range<usize>,
+        request: &impl Fn(usize) -> R,
+        done: &mut impl FnMut(usize, Result<Reservation, ReserveError>),
+    ) {
+        for k in part {
+            // An id lies outside of its request: looking at it does not need the whole in memory.
+            let id = request(k).borrow().id;
+            let twice = || !id.is_empty() && (0..k).any(|other| request(other).borrow().id == id);
+            let result = if refused.may_have(id) && twice() {
+                // What is wrong with it in itself comes first.
+                let checked = self.check(local, request(k).borrow());
+                checked.and(Err(ReserveError::DuplicateId))
+            } else if let Some(placed) = self.reserve_in_first_tier(local, request(k).borrow()) {
+                // Told of here, not below: what several ways lead to is passed on in memory.
+                done(k, Ok(placed));
+                continue;
+            } else {
+                self.reserve_by_walk(local, request(k).borrow())
+            };
+            let result = match result {
+                Ok(held) if held.existing && twice() => Err(ReserveError::DuplicateId),
+                Err(error) => {
+                    refused.add(id);
+                    Err(error)
+                }
+                placed => placed,
+            };
+            done(k, result);
         }
     }
 

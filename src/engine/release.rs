@@ -60,8 +60,20 @@ impl Engine {
             if far {
                 self.ask_for_records(&part, ahead(&part, count), &ticket);
             }
-            part.for_each(|k| done(self.release_with(local, ticket(k))));
+            self.release_part(local, part, &ticket, &mut done);
         }
+    }
+
+    /// Apart from what goes round it, so that the registers are its own.
+    #[inline(never)]
+    fn release_part(
+        &self,
+        local: &Local,
+        part: Range<usize>,
+        ticket: &impl Fn(usize) -> Ticket,
+        done: &mut impl FnMut(Result<Released, ReleaseError>),
+    ) {
+        part.for_each(|k| done(self.release_with(local, ticket(k))));
     }
 
     /// Asks for the records of what comes after a part, and for what those of the part lead to.
