@@ -17,7 +17,9 @@ use super::memory::{self, HUGE};
 pub(crate) struct Chunked<T, const N: usize> {
     /// None that is not there yet; of chunks that are made together, the first is there first.
     chunks: Box<[AtomicPtr<[T; N]>]>,
-    owns: PhantomData<(T, once_cell::race::OnceBox<T>)>,
+    /// Elements are made by one thread, looked at by others and ended by another: with this it is `Send` and
+    /// `Sync` for the same elements as a box that is made once.
+    owns: PhantomData<once_cell::race::OnceBox<T>>,
 }
 
 impl<T: Default, const N: usize> Chunked<T, N> {
