@@ -1,6 +1,5 @@
 //! Gangs: many at once on few workers, so that they get in each other's way.
 
-use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 use slotwise::{BatchMode, Request, ReserveError, Resources, Ticket};
 
 use crate::cluster::{Cluster, TOTAL};
-use crate::common::Random;
+use crate::common::{Random, StartLine};
 use crate::report::{Options, Table};
 
 const WORKERS: usize = 20;
@@ -94,9 +93,9 @@ fn measure(
     span: Duration,
 ) -> Vec<Value> {
     let before = cluster.engine.stats();
-    let barrier = Barrier::new(writers);
+    let start_line = StartLine::new(writers);
     let body = |seed| {
-        barrier.wait();
+        start_line.wait();
         write(cluster, seed, size, Instant::now() + span)
     };
     let all = thread::scope(|scope| {

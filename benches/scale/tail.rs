@@ -1,7 +1,6 @@
 //! Tail latency: every call timed by itself, while more threads than cores are at it.
 
 use std::collections::VecDeque;
-use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Fill};
-use crate::common::{ById, ByTicket, Job, LIGHT, REFUSED, Scheduler, jobs};
+use crate::common::{ById, ByTicket, Job, LIGHT, REFUSED, Scheduler, StartLine, jobs};
 use crate::report::{Options, Table};
 
 const THREADS: u64 = 8;
@@ -33,12 +32,12 @@ fn timed<R>(nanos: &mut Histogram<u64>, what: impl FnOnce() -> R) -> R {
 fn churn<S: Scheduler>(
     scheduler: &S,
     jobs: &[Job],
-    barrier: &Barrier,
+    start_line: &StartLine,
     span: Duration,
 ) -> [Histogram<u64>; 2] {
     let [mut reserve, mut release] = [histogram(), histogram()];
     let mut live = VecDeque::with_capacity(LIVE + 1);
-    barrier.wait();
+    start_line.wait();
     let until = Instant::now() + span;
     for (k, job) in jobs.iter().cycle().enumerate() {
         live.push_back((job, timed(&mut reserve, || scheduler.reserve(job)).expect(REFUSED)));
@@ -63,9 +62,9 @@ fn line(scenario: &str, what: &str, nanos: &Histogram<u64>) -> Vec<Value> {
 
 fn rows<S: Scheduler>(lines: &mut Vec<Vec<Value>>, scenario: &str, scheduler: &S, span: Duration) {
     let work: Vec<Vec<Job>> = (1..=THREADS).map(|seed| jobs(seed, 1_024, &LIGHT)).collect();
-    let barrier = Barrier::new(work.len());
+    let start_line = StartLine::new(work.len());
     let [mut reserve, mut release] = [histogram(), histogram()];
-    let body = |jobs: &Vec<Job>| churn(scheduler, jobs, &barrier, span);
+    let body = |jobs: &Vec<Job>| churn(scheduler, jobs, &start_line, span);
     thread::scope(|scope| {
         let threads: Vec<_> = work.iter().map(|jobs| scope.spawn(|| body(jobs))).collect();
         for thread in threads {
