@@ -17,12 +17,14 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::{
-    Among, Changes, DeviceSet, Learned, MAX_KINDS, Node, Shape, Tuning, WHOLE,
+    Among, Changes, DeviceSet, Learned, MAX_KINDS, ModelSet, Node, Shape, Tuning, WHOLE,
     cell::{Cell, EMPTY, Lost, NO_FIT, NO_LOOK, Scale},
     fill::Sequences,
     known::Known,
     lanes::LANES,
     memo::Memo,
+    models::Models,
+    placer::Mirror,
     prices::{self, LEAST_PLACE, Needs, PLACES, Prices, Supply},
     ranking::{FAN, Ranking, UNFIT},
     round::Round,
@@ -148,14 +150,15 @@ impl Adaptive {
     }
 
     /// The node and the devices for a request, if it fits anywhere. Nothing is taken.
-    pub fn choose(
+    pub(super) fn choose(
         &mut self,
-        nodes: &[Node],
-        changes: &Changes,
+        mirror: Mirror<'_>,
         shape: &Shape,
         among: &Among<'_>,
     ) -> Option<(usize, DeviceSet)> {
-        let kind = shape.without_memory();
+        let nodes = mirror.nodes;
+        // The models that a request is bound to tell which nodes are in question, and nothing about those.
+        let kind = shape.without_memory().without_models();
         let at = (among.number, kind);
         let known = self.tables.remove(&at);
         if known.is_none() && self.tables.len() >= MAX_KINDS {
@@ -179,7 +182,7 @@ impl Adaptive {
             })
         });
         let mut held = core::mem::take(&mut self.held);
-        let mut look = Look::new(self, &mut table, scale, (nodes, changes), among);
+        let mut look = Look::new(self, &mut table, (shape.models(), scale), mirror, among);
         look.catch_up();
         let found = look.winner(shape.memory(), &mut held);
         self.held = held;
@@ -209,17 +212,22 @@ struct Look<'a> {
     needs: &'a Needs,
     memo: &'a mut Memo,
     epoch: u32,
+    models: &'a Models,
+    /// The models that the request may use.
+    bound_to: ModelSet,
     scale: Scale,
     /// Values computed so far.
     spent: u32,
+    /// The answer of [`Look::best`], where it is known.
+    best: Option<Option<(usize, u32)>>,
 }
 
 impl<'a> Look<'a> {
     fn new(
         policy: &'a mut Adaptive,
         table: &'a mut Table,
-        scale: Scale,
-        (nodes, changes): (&'a [Node], &'a Changes),
+        (bound_to, scale): (ModelSet, Scale),
+        Mirror { nodes, models, changes }: Mirror<'a>,
         among: &'a Among<'a>,
     ) -> Look<'a> {
         let Adaptive { tuning, learned, epoch, memo, .. } = policy;
@@ -233,8 +241,11 @@ impl<'a> Look<'a> {
             needs: &learned.needs,
             memo,
             epoch: *epoch,
+            models,
+            bound_to,
             scale,
             spent: 0,
+            best: None,
         }
     }
 
@@ -315,7 +326,7 @@ impl<'a> Look<'a> {
             self.table.epoch = self.epoch;
             self.table.renewing.start(nodes);
         }
-        let near = self.table.ranking.best().map_or(UNFIT, |(_, key)| key.saturating_add(NEAR));
+        let near = self.best().map_or(UNFIT, |(_, key)| key.saturating_add(NEAR));
         let (before, mut renewals) = (self.spent, 0);
         let mut left = self.tuning.sweep;
         while left > 0
@@ -334,7 +345,7 @@ impl<'a> Look<'a> {
             if let Some(node) = due {
                 renewals += 1;
                 let key = self.renew(node);
-                self.table.ranking.set(node, key);
+                self.set(node, key);
             }
         }
     }
@@ -376,7 +387,7 @@ impl<'a> Look<'a> {
         held.clear();
         let mut looks = 0;
         let found = loop {
-            let Some((node, key)) = self.table.ranking.best() else {
+            let Some((node, key)) = self.best() else {
                 // What was put off may have room again.
                 if self.table.seen == self.changes.now() {
                     break None;
@@ -385,7 +396,7 @@ impl<'a> Look<'a> {
                 while self.table.seen < changes.now() {
                     self.table.seen = changes.since(self.table.seen, |node| {
                         let key = self.postpone(node);
-                        self.table.ranking.set(node, key);
+                        self.set(node, key);
                         true
                     });
                 }
@@ -394,17 +405,17 @@ impl<'a> Look<'a> {
             let stale = self.is_stale(node);
             if looks < self.tuning.looks && self.table.pricing.left > 0 && self.key(node) != key {
                 looks += 1;
-                self.table.ranking.set(node, self.key(node));
+                self.set(node, self.key(node));
             } else if looks < self.tuning.looks && (stale || self.is_older(node)) {
                 looks += 1;
                 let key = self.renew(node);
-                self.table.ranking.set(node, key);
+                self.set(node, key);
             } else if stale && !self.fits(node) {
                 let key = self.postpone(node);
-                self.table.ranking.set(node, key);
+                self.set(node, key);
             } else if self.nodes[node].memory < memory || !(self.among.accept)(node) {
                 held.push((node, key));
-                self.table.ranking.set(node, UNFIT);
+                self.set(node, UNFIT);
             } else {
                 // Not looked at for too many looks: it fits, and so do the tightest devices.
                 let devices = match stale {
@@ -416,6 +427,27 @@ impl<'a> Look<'a> {
         };
         held.drain(..).for_each(|(node, key)| self.table.ranking.set(node, key));
         found
+    }
+
+    /// The lowest node with the least key among those in question, and the key.
+    fn best(&mut self) -> Option<(usize, u32)> {
+        let find = || self.models.best(&self.table.ranking, self.bound_to);
+        *self.best.get_or_insert_with(find)
+    }
+
+    /// Sets a node's key, after all that is set for many nodes at once.
+    fn set(&mut self, node: usize, key: u32) {
+        self.table.ranking.set(node, key);
+        let Some(best) = self.best else { return };
+        if !self.bound_to.contains(self.nodes[node].model()) {
+            return;
+        }
+        self.best = match best {
+            Some((at, least)) if at == node && key > least => None,
+            Some((at, least)) if (key, node) > (least, at) => return,
+            None if key == UNFIT => return,
+            _ => Some(Some((node, key))),
+        };
     }
 
     /// The node changed since, or was not looked at.

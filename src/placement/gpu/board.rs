@@ -3,9 +3,10 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use super::{
-    Among, Changes, DeviceSet, Kinds, MAX_KINDS, Method, Node, REDRAW, Shape,
+    Among, DeviceSet, Kinds, MAX_KINDS, Method, Node, REDRAW, Shape,
     fgd::Fgd,
     known::Known,
+    placer::Mirror,
     ranking::{Ranking, UNFIT},
     rules::{Largest, Whole, tightest_devices, widest_devices},
     typical_of,
@@ -48,13 +49,16 @@ impl Rule {
         matches!(self, Rule::Tightest | Rule::Spread | Rule::PowerOfTwo)
     }
 
-    /// The requests that nodes are scored alike for. Where memory does not count, as powers of two of it:
-    /// there are fewer kinds then, and each comes again before as much has changed. Nodes that have half
-    /// of the memory and not all of it are passed over when they are about to be chosen.
+    /// The requests that nodes are scored alike for: the fewer these are, the sooner each comes again, and the
+    /// less has changed. Where scores differ, without the models that a request is bound to: nodes of others are
+    /// passed over when the best is looked for. Where memory does not count, as powers of two of it: nodes that
+    /// have half of the memory and not all of it are passed over when they are about to be chosen.
     fn kind(&self, shape: &Shape) -> Shape {
+        let memory = shape.memory().checked_ilog2().map_or(0, |n| 1 << n);
         match self {
-            Rule::Fgd(_) => shape.with_memory(shape.memory().checked_ilog2().map_or(0, |n| 1 << n)),
-            _ => *shape,
+            rule if rule.is_order_alone() => shape.with_memory(memory),
+            Rule::Fgd(_) => shape.without_models().with_memory(memory),
+            _ => shape.without_models(),
         }
     }
 
@@ -275,7 +279,7 @@ impl Board {
     /// The node and the devices for a request, if it fits anywhere. Nothing is taken.
     pub fn choose(
         &mut self,
-        (nodes, changes): (&[Node], &Changes),
+        Mirror { nodes, models, changes }: Mirror<'_>,
         shape: &Shape,
         hash: u64,
         among: &Among<'_>,
@@ -326,7 +330,8 @@ impl Board {
                     let from = place(hash, nodes.len());
                     ranking.first_from(from).or_else(|| ranking.first_from(0))
                 }
-                _ => ranking.best().map(|(node, _)| node),
+                Rule::First => ranking.best().map(|(node, _)| node),
+                _ => models.best(ranking, shape.models()).map(|(node, _)| node),
             };
             match next {
                 Some(node) if rule.is_order_alone() && !fits(node, kind) => {

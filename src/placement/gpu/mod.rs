@@ -20,6 +20,7 @@ mod known;
 mod lanes;
 mod learned;
 mod memo;
+mod models;
 pub mod naive;
 mod node;
 mod placer;

@@ -45,6 +45,27 @@ impl ModelSet {
         self.0 >> model & 1 == 1
     }
 
+    /// The models with a lower number.
+    pub(super) fn below(model: u8) -> ModelSet {
+        ModelSet(1u64.checked_shl(model.into()).unwrap_or(0).wrapping_sub(1))
+    }
+
+    /// Those that are among the others, too.
+    pub(super) const fn and(self, others: ModelSet) -> ModelSet {
+        ModelSet(self.0 & others.0)
+    }
+
+    /// Their numbers, rising.
+    #[inline]
+    pub(super) fn iter(self) -> impl Iterator<Item = u8> {
+        let mut left = self.0;
+        core::iter::from_fn(move || {
+            let model = (left != 0).then(|| left.trailing_zeros() as u8)?;
+            left &= left - 1;
+            Some(model)
+        })
+    }
+
     /// How many there are.
     pub const fn len(self) -> u32 {
         self.0.count_ones()
@@ -203,6 +224,12 @@ impl Shape {
     /// The same with so much memory.
     pub const fn with_memory(mut self, memory: u32) -> Shape {
         self.memory = memory;
+        self
+    }
+
+    /// The same for any model: what a request asks of a node of a model that will do.
+    pub const fn without_models(mut self) -> Shape {
+        self.models = ModelSet::ANY;
         self
     }
 

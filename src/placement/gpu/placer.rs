@@ -2,6 +2,7 @@
 
 use super::{
     Adaptive, Among, Changes, DeviceSet, Kinds, Node, Shape, Tuning, Typical, board::Board,
+    models::Models,
 };
 
 /// A policy and what it has to know.
@@ -36,6 +37,14 @@ pub struct Choice {
     pub devices: DeviceSet,
 }
 
+/// What a policy looks at.
+#[derive(Clone, Copy)]
+pub(super) struct Mirror<'a> {
+    pub nodes: &'a [Node],
+    pub models: &'a Models,
+    pub changes: &'a Changes,
+}
+
 /// A mirror of what nodes have free, and a policy on it.
 ///
 /// A choice costs a fraction of a microsecond and as much again for each node that changed since
@@ -43,6 +52,7 @@ pub struct Choice {
 #[derive(Clone, Debug)]
 pub struct Placer {
     nodes: Vec<Node>,
+    models: Models,
     /// Those that the policy has to look at.
     changes: Changes,
     state: State,
@@ -75,7 +85,7 @@ impl Placer {
             Method::Adaptive(tuning) => State::Adaptive(Box::new(Adaptive::new(&nodes, tuning))),
             method => State::Board(Board::new(&nodes, method)),
         };
-        Placer { changes: Changes::new(nodes.len()), nodes, state }
+        Placer { changes: Changes::new(nodes.len()), models: Models::of(&nodes), nodes, state }
     }
 
     /// What nodes have free, as far as this was told.
@@ -100,13 +110,13 @@ impl Placer {
 
     /// The same among some of the nodes.
     pub fn choose_among(&mut self, shape: &Shape, hash: u64, among: &Among<'_>) -> Option<Choice> {
-        let (nodes, changes) = (&self.nodes, &self.changes);
-        if nodes.is_empty() {
+        if self.nodes.is_empty() {
             return None;
         }
+        let mirror = Mirror { nodes: &self.nodes, models: &self.models, changes: &self.changes };
         let found = match &mut self.state {
-            State::Adaptive(adaptive) => adaptive.choose(nodes, changes, shape, among),
-            State::Board(board) => board.choose((nodes, changes), shape, hash, among),
+            State::Adaptive(adaptive) => adaptive.choose(mirror, shape, among),
+            State::Board(board) => board.choose(mirror, shape, hash, among),
         };
         found.map(|(node, devices)| Choice { node, devices })
     }
@@ -118,7 +128,7 @@ impl Placer {
             return;
         }
         self.nodes.resize(nodes, Node::ABSENT);
-        self.changes = Changes::new(nodes);
+        (self.models, self.changes) = (Models::of(&self.nodes), Changes::new(nodes));
         match &mut self.state {
             State::Adaptive(adaptive) => adaptive.forget_nodes(),
             State::Board(board) => board.grow(nodes),
@@ -135,6 +145,7 @@ impl Placer {
     /// A node is another one now, or has other members' rights, see [`Among`]. Nothing was released.
     pub fn touch(&mut self, node: usize, now: Node) {
         if let Some(state) = self.nodes.get_mut(node) {
+            self.models.change(node, state, &now);
             *state = now;
             self.state.update(node, &now);
             self.changes.record(node);
@@ -154,6 +165,7 @@ impl Placer {
                 self.changes.record(node);
             }
             self.state.update(node, &now);
+            self.models.change(node, state, &now);
             *state = now;
         }
     }

@@ -127,18 +127,11 @@ impl Prices {
         Prices { model: models(kinds, supply, each), place: places_prices(kinds, supply, each) }
     }
 
-    /// What a request pays on each model, in thousandths of a device times [`LANES`]. One that is
-    /// bound to models pays what the model costs over the cheapest that it may use.
+    /// What a request pays on each model, in thousandths of a device times [`LANES`]. One that is bound to
+    /// models pays the same there, and has less to choose from.
     pub fn of_models(&self, shape: &Shape) -> [i32; MAX_MODELS] {
-        let least = match shape.models() {
-            ModelSet::ANY => 0,
-            set => {
-                let allowed = (0..).zip(&self.model).filter(|(model, _)| set.contains(*model));
-                allowed.map(|(_, &price)| price).min().unwrap_or(0)
-            }
-        };
         let asks = shape.asks() as i32 * LANES as i32;
-        self.model.map(|price| (price - least).max(0) * asks / STEPS)
+        self.model.map(|price| price * asks / STEPS)
     }
 
     /// What a place of each size costs, in thousandths of a device times [`LANES`].
@@ -248,7 +241,7 @@ mod tests {
         let bound = Shape::new(1, 0, 1, 1000, only).unwrap();
         assert_eq!(prices.of_models(&any)[0], 0);
         assert!(prices.of_models(&any)[1] > 900 * LANES as i32);
-        assert_eq!(prices.of_models(&bound)[1], 0, "it has no choice");
+        assert_eq!(prices.of_models(&bound), prices.of_models(&any));
     }
 
     #[test]

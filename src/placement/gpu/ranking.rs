@@ -12,6 +12,9 @@ pub const UNFIT: u32 = u32::MAX;
 /// Children of a node of the tree.
 pub const FAN: usize = 16;
 
+/// Levels of a tree of more nodes than a `u32` numbers.
+const MOST_LEVELS: usize = 9;
+
 /// A cache line of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(align(64))]
@@ -23,6 +26,12 @@ impl Block {
     #[inline(always)]
     fn least(&self) -> u32 {
         self.0.iter().fold(UNFIT, |least, &key| least.min(key))
+    }
+
+    /// Where a key is less, as bits.
+    #[inline(always)]
+    fn less(&self, than: u32) -> u16 {
+        (0..FAN).fold(0, |bits, at| bits | u16::from(self.0[at] < than) << at)
     }
 
     /// The first place from `from` on where a key is such.
@@ -158,6 +167,41 @@ impl Ranking {
         Some((at, key))
     }
 
+    /// The same of those nodes that `members` has bits for, by number of a block. Cost: a block for each block, at
+    /// each level, with a key less than the best of those before it.
+    pub fn best_of(&self, members: impl Fn(usize) -> u16) -> Option<(usize, u32)> {
+        let (mut least, mut best) = (UNFIT, None);
+        let ahead = |level: usize, block: usize, least| match level {
+            0 => members(block) & self.levels[0][block].less(least),
+            _ => self.levels[level][block].less(least),
+        };
+        // The blocks on the way down, and which of their places are ahead.
+        let mut path = [(0, 0); MOST_LEVELS];
+        let mut level = self.levels.len() - 1;
+        path[level].1 = ahead(level, 0, least);
+        while level < self.levels.len() {
+            let (block, places) = &mut path[level];
+            if *places == 0 {
+                level += 1;
+                continue;
+            }
+            let at = places.trailing_zeros() as usize;
+            *places &= *places - 1;
+            let (next, key) = (*block * FAN + at, self.levels[level][*block].0[at]);
+            if key >= least {
+                // One that was found since is as good.
+                continue;
+            }
+            if level == 0 {
+                (least, best) = (key, Some((next, key)));
+            } else {
+                level -= 1;
+                path[level] = (next, ahead(level, next, least));
+            }
+        }
+        best
+    }
+
     /// The first node from `from` on that is not [`UNFIT`]. Cost: two blocks a level.
     pub fn first_from(&self, from: usize) -> Option<usize> {
         let (mut level, mut at) = (0, from);
@@ -199,6 +243,13 @@ mod tests {
             let best = all().min_by_key(|&(node, key)| (key, node));
             prop_assert_eq!(ranking.best(), best);
             prop_assert_eq!(ranking.first_from(from), all().map(|(i, _)| i).find(|&i| i >= from));
+            for members in [0, 1, 0b101_0000_0000_0001, u16::MAX] {
+                let is_member = |node: usize| members.rotate_left((node / FAN) as u32) >> (node % FAN) & 1 == 1;
+                let some = all().filter(|&(node, _)| is_member(node));
+                let members = |block| members.rotate_left(block as u32);
+                let best = some.min_by_key(|&(node, key)| (key, node));
+                prop_assert_eq!(ranking.best_of(members), best);
+            }
             let mut put = Ranking::new(nodes);
             keys.iter().enumerate().for_each(|(node, &key)| put.put(node, key));
             let mut plain = put.clone();
