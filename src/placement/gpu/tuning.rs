@@ -35,6 +35,6 @@ impl Tuning {
 
 impl Default for Tuning {
     fn default() -> Tuning {
-        Tuning { values: 30, older: 5, looks: 20, sweep: 1024, renewals: 32, survey: 64, seed: 1 }
+        Tuning { values: 40, older: 10, looks: 20, sweep: 2048, renewals: 64, survey: 64, seed: 1 }
     }
 }
