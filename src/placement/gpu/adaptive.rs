@@ -65,7 +65,7 @@ struct Table {
     renewing: Round,
 }
 
-/// What was learned, and what is kept. Memory: at most [`super::MAX_KINDS`] kinds of 25 bytes a
+/// What was learned, and what is kept. Memory: at most [`super::MAX_KINDS`] kinds of 24 bytes a
 /// node, and a quarter of a megabyte.
 #[derive(Clone, Debug)]
 pub struct Adaptive {

@@ -330,6 +330,7 @@ impl Board {
                     let from = place(hash, nodes.len());
                     ranking.first_from(from).or_else(|| ranking.first_from(0))
                 }
+                // Its kinds are told apart by models: of nodes that are all equal, many would be passed over.
                 Rule::First => ranking.best().map(|(node, _)| node),
                 _ => models.best(ranking, shape.models()).map(|(node, _)| node),
             };

@@ -1,7 +1,7 @@
 //! Which nodes have which model, so that nodes of other models are passed over many at a time.
 
 use super::{
-    MAX_MODELS, ModelSet, Node,
+    ModelSet, Node,
     ranking::{FAN, Ranking},
 };
 
@@ -48,14 +48,14 @@ impl Models {
     /// Which nodes of a block have one of these models.
     #[inline]
     fn in_block(&self, models: ModelSet, block: usize) -> u16 {
-        let known = ModelSet::below(self.bits.len().min(MAX_MODELS) as u8).and(models);
-        known.iter().fold(0, |bits, model| bits | self.bits[usize::from(model)][block])
+        let known = models.iter().filter_map(|model| self.bits.get(usize::from(model)));
+        known.fold(0, |bits, of| bits | of[block])
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::MAX_MODELS, *};
 
     #[test]
     fn nodes_are_found_by_model() {

@@ -45,16 +45,6 @@ impl ModelSet {
         self.0 >> model & 1 == 1
     }
 
-    /// The models with a lower number.
-    pub(super) fn below(model: u8) -> ModelSet {
-        ModelSet(1u64.checked_shl(model.into()).unwrap_or(0).wrapping_sub(1))
-    }
-
-    /// Those that are among the others, too.
-    pub(super) const fn and(self, others: ModelSet) -> ModelSet {
-        ModelSet(self.0 & others.0)
-    }
-
     /// Their numbers, rising.
     #[inline]
     pub(super) fn iter(self) -> impl Iterator<Item = u8> {

@@ -170,6 +170,41 @@ fn a_kind_that_many_others_pushed_out_is_placed_all_the_same() {
     assert_eq!(learned.kinds.iter().count(), MAX_KINDS);
 }
 
+/// Whatever was kept of it while it had another model, and however little may be looked at anew.
+#[test]
+fn a_node_that_becomes_one_of_another_model_is_found_by_that() {
+    let little = Tuning { values: 0, older: 0, looks: 0, sweep: 0, renewals: 0, ..Tuning::EXACT };
+    for method in [
+        Method::Affinity,
+        Method::FirstFit,
+        Method::TightestFit,
+        Method::Spread,
+        Method::PowerOfTwo,
+        Method::DotProduct,
+        Method::FgdSoFar,
+        Method::Adaptive(little),
+        Method::Adaptive(Tuning::EXACT),
+    ] {
+        let node = |model| Node::new(9000, 100, 2, model).unwrap();
+        let mut placer = Placer::new((0..40).map(|n| node(n % 2)).collect(), method);
+        let bound = |model| Shape::new(1000, 1, 1, 500, ModelSet::of([model])).unwrap();
+        let chosen = |placer: &mut Placer, model| {
+            let found = placer.choose(&bound(model), 5)?;
+            assert_eq!(placer.nodes()[found.node].model(), model, "{:?}", found.node);
+            Some(found.node)
+        };
+        (0..2).for_each(|model| assert!(chosen(&mut placer, model).is_some()));
+        assert_eq!(chosen(&mut placer, 2), None);
+        placer.touch(17, node(2));
+        assert_eq!(chosen(&mut placer, 2), Some(17));
+        placer.touch(17, node(3));
+        assert_eq!((chosen(&mut placer, 2), chosen(&mut placer, 3)), (None, Some(17)));
+        (0..40).filter(|n| n % 2 == 0).for_each(|n| placer.touch(n, node(1)));
+        assert_eq!(chosen(&mut placer, 0), None);
+        assert!(chosen(&mut placer, 1).is_some());
+    }
+}
+
 #[test]
 fn few_and_no_nodes_are_fine() {
     let shape = Shape::new(1, 1, 1, 1, ModelSet::ANY).unwrap();
