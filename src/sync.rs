@@ -113,6 +113,8 @@ pub(crate) enum Bug {
     GiveIgnoresIncarnation,
     /// An id is entered without a second look at the bucket.
     InsertWithoutSecondLook,
+    /// A rival that has entered an id in a later cell is not waited for.
+    InsertPassesLater,
     /// An id is taken for another's when its record moves on while it is read.
     LookOnlyOnce,
     /// A gang's roll-back forgets the last worker.

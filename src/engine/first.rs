@@ -34,7 +34,13 @@ impl Engine {
         if !ordinary {
             return None;
         }
-        let id_hash = if request.id.is_empty() { 0 } else { seahash::hash(request.id) };
+        let id_hash = if request.id.is_empty() {
+            0
+        } else {
+            let hash = seahash::hash(request.id);
+            self.ledger.fetch_id(hash);
+            hash
+        };
         let hash = match request.affinity {
             Affinity::Id => id_hash,
             Affinity::Key(key) => seahash::hash(key),

@@ -6,30 +6,31 @@
 //! a few.
 //!
 //! # Protocol
-//! Two threads that enter one id must end with one holder, and neither may wait for the other.
-//! 1. Look through the window. An entry of the same id that is *settled* holds it: done.
-//! 2. Swap an empty cell to a *tentative* entry.
-//! 3. Fence, and look through the whole window again. A settled entry of the same id: withdraw,
-//!    it holds. A tentative one in a later cell: swap it away. A tentative one in an earlier cell:
-//!    withdraw and start again.
-//! 4. Swap the own entry from tentative to settled. If somebody has swapped it away: start again.
-//! 5. Whoever holds a settled entry removes it with a store: nobody else changes it.
+//! Two threads that enter one id must end with one holder. A cell is changed from empty by whoever
+//! wins it, and after that by its owner alone.
+//! 1. Swap an empty cell to a *tentative* entry.
+//! 2. Fence, and look through the whole window. A settled entry of the same id: withdraw, it holds.
+//!    A tentative one in an earlier cell: withdraw and start again. A tentative one in a later cell:
+//!    its owner withdraws, unless it has looked already and is about to settle; look at that cell
+//!    until one or the other has come about, and after a few looks withdraw and start again.
+//! 3. Store *settled*.
+//! 4. Whoever holds a settled entry removes it with a store.
 //!
-//! Why two never settle: both passed the fence after their swap of step 2, so at least one, say B,
-//! saw the other, A, in step 3. If A was settled, B withdrew. If A was tentative in an earlier
-//! cell, B withdrew; in a later cell, B swapped it away, so that A's step 4 fails, or B's swap
-//! failed because A had settled, and B looked again and withdrew.
+//! Why two never settle: both passed the fence after their swap of step 1, so at least one, say B,
+//! saw the other's entry in step 2, and goes on only once it sees that entry gone. An entry that
+//! comes back after that comes by another swap, and its owner, whose fence is then the later one,
+//! sees B's.
 //!
-//! A thread that is stopped half-way leaves a tentative entry. Later cells' owners give up after
-//! a bounded number of tries and say that the id is in flight; nobody else is touched.
+//! Of those that enter one id at once, the one in the earliest cell waits for none but those that are
+//! between two steps, and they withdraw. One that is stopped there leaves a tentative entry: after a
+//! bounded number of tries others say that this id is in flight; no other id is touched.
 //!
-//! # ABA
-//! Swapping a tentative entry away by mistake (its owner withdrew and entered again in the same
-//! cell) only makes the owner start again. A settled entry is never swapped.
+//! Where the first bucket has no empty cell, the window is looked through before step 1 as well: an id
+//! that is held is found so also where no cell is left to enter it.
 //!
 //! # Orderings
 //! A cell is entered with AcqRel and read with Acquire, so that `same` sees the id written before.
-//! Steps 2 and 3 are a store and a load of other cells: the store-load fence stands between them,
+//! Steps 1 and 2 are a store and a load of other cells: the store-load fence stands between them,
 //! and its partner is the same fence in the other thread's insert. The mark that a bucket has
 //! spilled is set before any entry goes beyond it, so it is covered by the same pair of fences.
 
@@ -56,10 +57,16 @@ const TRIES: u32 = 64;
 #[cfg(all(slotwise_loom, test))]
 const TRIES: u32 = 3;
 
+/// How often an insert looks at a rival in a later cell before it starts again.
+#[cfg(not(all(slotwise_loom, test)))]
+const WAITS: u32 = 4;
+#[cfg(all(slotwise_loom, test))]
+const WAITS: u32 = 1;
+
 /// Words in a bucket: a cache line.
 const LINE: usize = 8;
 
-/// How far a cell is from the beginning of an id's window, in the order of steps 3 and 4.
+/// How far a cell is from the beginning of an id's window, in the order of step 2.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Step {
     distance: u64,
@@ -246,26 +253,21 @@ impl IdIndex {
         same: impl Fn(u32) -> Option<T>,
     ) -> Insert<T> {
         let tentative = Entry::tentative(hash, number);
-        let settled = tentative.0 | Entry::SETTLED;
         for _ in 0..TRIES {
-            let rival = |_, entry: Entry| Some((entry.settled(), same(entry.number())?));
-            let hole = match self.walk(hash, rival) {
-                Ok((true, held)) => return Insert::Held(held),
-                Ok((false, _)) => {
-                    spin_loop();
-                    continue;
-                }
-                Err(hole) => hole,
-            };
-            let Some(step) = hole else {
-                if self.spill(hash) { continue } else { return Insert::Full }
+            let step = match self.hole_at_home(hash) {
+                Some(step) => step,
+                None => match self.first_look(hash, &same) {
+                    FirstLook::Hole(step) => step,
+                    FirstLook::Held(held) => return Insert::Held(held),
+                    FirstLook::Full => return Insert::Full,
+                    FirstLook::Again => continue,
+                },
             };
             let spot = self.spot(hash, step);
             let cell = self.cell(spot);
-            let swap =
-                |from, to| cell.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
             stop(Stop::Swap);
-            if swap(Entry::EMPTY, tentative.0).is_err() {
+            let (empty, order) = (Entry::EMPTY, (Ordering::AcqRel, Ordering::Relaxed));
+            if cell.compare_exchange(empty, tentative.0, order.0, order.1).is_err() {
                 continue;
             }
             stop(Stop::Entered);
@@ -273,19 +275,16 @@ impl IdIndex {
             match self.second_look(hash, step, &same) {
                 SecondLook::Alone => {
                     stop(Stop::Swap);
-                    // Races with a rival's swap in its second look: one of the two succeeds.
-                    if swap(tentative.0, settled).is_ok() {
-                        return Insert::Mine(spot);
-                    }
+                    cell.store(tentative.0 | Entry::SETTLED, Ordering::Release);
+                    return Insert::Mine(spot);
                 }
                 SecondLook::Held(held) => {
-                    // Failing is as good: a rival has taken it out already.
-                    let _ = swap(tentative.0, Entry::EMPTY);
+                    cell.store(Entry::EMPTY, Ordering::Release);
                     return Insert::Held(held);
                 }
-                SecondLook::After => {
+                SecondLook::Again => {
                     stop(Stop::Swap);
-                    let _ = swap(tentative.0, Entry::EMPTY);
+                    cell.store(Entry::EMPTY, Ordering::Release);
                     spin_loop();
                 }
             }
@@ -293,6 +292,32 @@ impl IdIndex {
         Insert::InFlight
     }
 
+    /// The first empty cell of the hash's first bucket.
+    #[inline(always)]
+    fn hole_at_home(&self, hash: u64) -> Option<Step> {
+        let line = self.line(self.nth(hash, 0));
+        let empty = find_cell(line, 1, |entry| entry.0 == Entry::EMPTY);
+        empty.map(|cell| Step { distance: 0, cell })
+    }
+
+    /// What the whole window has, where its first bucket is full.
+    #[cold]
+    #[inline(never)]
+    fn first_look<T>(&self, hash: u64, same: &impl Fn(u32) -> Option<T>) -> FirstLook<T> {
+        let rival = |_, entry: Entry| Some((entry.settled(), same(entry.number())?));
+        match self.walk(hash, rival) {
+            Ok((true, held)) => FirstLook::Held(held),
+            Ok((false, _)) => {
+                spin_loop();
+                FirstLook::Again
+            }
+            Err(Some(step)) => FirstLook::Hole(step),
+            Err(None) if self.spill(hash) => FirstLook::Again,
+            Err(None) => FirstLook::Full,
+        }
+    }
+
+    #[inline(always)]
     fn second_look<T>(
         &self,
         hash: u64,
@@ -302,31 +327,41 @@ impl IdIndex {
         if bug(Bug::InsertWithoutSecondLook) {
             return SecondLook::Alone;
         }
-        let look = |step: Step, mut entry: Entry| {
-            if step == mine {
-                return None;
-            }
-            loop {
-                let held = same(entry.number())?;
-                if entry.settled() {
-                    return Some(SecondLook::Held(held));
-                }
-                if step < mine {
-                    return Some(SecondLook::After);
-                }
-                stop(Stop::Swap);
-                let out = (Entry::EMPTY, Ordering::AcqRel, Ordering::Acquire);
-                match self
-                    .cell(self.spot(hash, step))
-                    .compare_exchange(entry.0, out.0, out.1, out.2)
-                {
-                    Ok(_) => return None,
-                    Err(now) if now == Entry::EMPTY || !Entry(now).may_be(hash) => return None,
-                    Err(now) => entry = Entry(now),
-                }
-            }
+        let look = |step, entry| {
+            if step == mine { None } else { self.meet(hash, mine, step, entry, same) }
         };
         self.walk(hash, look).unwrap_or(SecondLook::Alone)
+    }
+
+    /// An entry that may be a rival's, met at a step of the second look.
+    #[cold]
+    #[inline(never)]
+    fn meet<T>(
+        &self,
+        hash: u64,
+        mine: Step,
+        step: Step,
+        mut entry: Entry,
+        same: &impl Fn(u32) -> Option<T>,
+    ) -> Option<SecondLook<T>> {
+        for _ in 0..=WAITS {
+            let held = same(entry.number())?;
+            if entry.settled() {
+                return Some(SecondLook::Held(held));
+            }
+            if step < mine {
+                return Some(SecondLook::Again);
+            }
+            if bug(Bug::InsertPassesLater) {
+                return None;
+            }
+            spin_loop();
+            entry = Entry(self.cell(self.spot(hash, step)).load(Ordering::Acquire));
+            if entry.0 == Entry::EMPTY || !entry.may_be(hash) {
+                return None;
+            }
+        }
+        Some(SecondLook::Again)
     }
 
     /// Takes a settled entry out. Only its holder may.
@@ -338,11 +373,20 @@ impl IdIndex {
     }
 }
 
+enum FirstLook<T> {
+    Hole(Step),
+    Held(T),
+    /// No cell is empty, nor will be.
+    Full,
+    /// A rival is under way, or the window has just grown.
+    Again,
+}
+
 enum SecondLook<T> {
     Alone,
     Held(T),
-    /// A rival in an earlier cell goes first.
-    After,
+    /// A rival goes first, or cannot be waited for any longer.
+    Again,
 }
 
 #[cfg(all(test, not(slotwise_loom)))]

@@ -102,6 +102,11 @@ fn loom_catches_insert_without_second_look() {
     assert!(catches(Bug::InsertWithoutSecondLook, two_inserts_and_a_free_cell));
 }
 
+#[test]
+fn loom_catches_insert_that_passes_a_rival_in_a_later_cell() {
+    assert!(catches(Bug::InsertPassesLater, two_inserts_and_a_free_cell));
+}
+
 /// The id itself is released meanwhile.
 fn two_inserts_against_release() {
     loom::model(|| {

@@ -30,10 +30,11 @@ const CAUGHT_WITHIN: u64 = 16_000_000;
 /// `RaiseStopsEarly`); devices that are misread while their worker changes, which the swap that follows
 /// nearly always finds out (`PageReadOnce`); and what the engine does not do wrong by itself
 /// (`NoteClearedLate`: it reads deadlines only when the last note is cleared).
-const BUGS: [Bug; 24] = [
+const BUGS: [Bug; 25] = [
     Bug::TakeIgnoresState,
     Bug::GiveIgnoresIncarnation,
     Bug::InsertWithoutSecondLook,
+    Bug::InsertPassesLater,
     Bug::LookOnlyOnce,
     Bug::MemberFollowsForEver,
     Bug::StaleAim,
