@@ -145,6 +145,8 @@ pub(crate) enum Bug {
     PublishWithoutCas,
     /// A moved worker's place is taken without asking for its epoch.
     TakeIgnoresEpoch,
+    /// A request is refused although workers were moving while it looked for one.
+    RefuseIgnoresMoves,
     /// A hint is lowered without the mark that says so.
     LowerWithoutMark,
     /// A hint is lowered without a second look at what it is for.

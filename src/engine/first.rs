@@ -1,19 +1,23 @@
-//! The short way of a request: to the first tier of the default policy's walk.
+//! The short ways of a request: to the first tier of the default policy's walk, and to its refusal.
 //!
 //! While there is room, nearly every request ends there, most often at the very place that its hash
 //! points to, and what it costs is what the engine costs; so this way is written out straight. It
-//! does what the walk would do, or nothing at all: whatever is out of the ordinary (a refusal, a
-//! tier that is full, an id that is held, another thread that was faster) is left to the walk,
-//! which starts from the beginning.
+//! does what the walk would do, or nothing at all: whatever is out of the ordinary (a tier that is full
+//! and not the only one, an id that is held, another thread that was faster) is left to the walk, which
+//! starts from the beginning. A request that finds its only tier full is told so by a short way, too:
+//! that is when many come at once.
+
+use core::slice;
 
 use super::local::Local;
+use super::reserve::Checked;
 use super::select::{Candidate, Nothing, Planned, Query, Walk};
-use super::{Affinity, Eligible, Engine, Request, Reservation};
+use super::{Affinity, Eligible, Engine, Request, Reservation, ReserveError};
 use crate::ledger::Claim;
 use crate::placement::{Policy, Resources};
 use crate::registry::{Selector, Tier};
 use crate::slots::{Need, Occupant, Slot};
-use crate::sync::{Stop, stop};
+use crate::sync::{Bug, Stop, bug, stop};
 
 impl Engine {
     #[inline(always)]
@@ -26,12 +30,7 @@ impl Engine {
         // which waits for them.
         let need = &request.need;
         let Eligible::Selector(selector) = request.eligible else { return None };
-        let ordinary = need.fits_in(&Resources::MAX)
-            && !need.is_zero()
-            && request.id.len() <= crate::MAX_ID_LEN
-            && request.terms.is_none()
-            && request.policy.unwrap_or(self.config.policy) == Policy::Affinity;
-        if !ordinary {
+        if !self.is_ordinary(request) {
             return None;
         }
         let id_hash = if request.id.is_empty() {
@@ -81,6 +80,60 @@ impl Engine {
             existing: false,
             provisional: false,
         })
+    }
+
+    /// What neither way has to look at twice.
+    #[inline(always)]
+    fn is_ordinary(&self, request: &Request<'_>) -> bool {
+        request.need.fits_in(&Resources::MAX)
+            && !request.need.is_zero()
+            && request.id.len() <= crate::MAX_ID_LEN
+            && request.terms.is_none()
+            && request.policy.unwrap_or(self.config.policy) == Policy::Affinity
+    }
+
+    /// The short way of a refusal: what the walk would come to if the first tier is the only one and has
+    /// room nowhere, or nothing at all.
+    ///
+    /// Races with a worker that moves, as the walk does, which looks again then; and with whoever enters
+    /// the id after it was not found: then what was taken for it was not free during all of this call.
+    pub(super) fn refuse_at_once(
+        &self,
+        local: &Local,
+        request: &Request<'_>,
+    ) -> Option<ReserveError> {
+        let Eligible::Selector(selector) = request.eligible else { return None };
+        if !self.is_ordinary(request) {
+            return None;
+        }
+        let shared = &self.registry.shared;
+        let moves = shared.moves.get();
+        let recent = local.first_tier(shared, selector, request.need.gpus > 0)?;
+        let recent = recent.as_ref().filter(|recent| recent.only)?;
+        let id_hash = if request.id.is_empty() { 0 } else { seahash::hash(request.id) };
+        if !request.id.is_empty() && self.ledger.find(request.id, id_hash).is_some() {
+            return None;
+        }
+        // Whether there is room does not depend on where the search starts.
+        let query = Query {
+            policy: Policy::Affinity,
+            need: request.need,
+            hash: 0,
+            ahead: request.ahead,
+            devices: None,
+        };
+        let mut walk = Walk::new(shared, query, &Nothing, None);
+        let found = walk.first(&recent.tier, &mut Some).is_some();
+        let moved = walk.stale || shared.moves.get() != moves;
+        if found || moved && !bug(Bug::RefuseIgnoresMoves) {
+            return None;
+        }
+        local.note_probes::<Nothing>(walk.probes);
+        let checked = Checked { selector, asked: selector, id_hash, query };
+        let tiers = slice::from_ref(&recent.tier);
+        let error = self.refusal(local, tiers, &checked, &Nothing).into();
+        self.note_unmet(request.id, &checked, &error);
+        Some(error)
     }
 
     /// The first worker of the first tier that the request fits on, beside what is planned.

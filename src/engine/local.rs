@@ -3,7 +3,6 @@
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Cache};
@@ -15,7 +14,7 @@ use super::verdict::Largest;
 use crate::ledger::Magazine;
 use crate::registry::{Constraints, Directory, Selector, Shared, Tier};
 
-/// Constraints that a thread remembers the handles of.
+/// Constraints that a thread remembers the handles of, and refusals that it remembers the reason of.
 const REMEMBERED: usize = 1024;
 
 /// The first tier of a selector, while the directory is the one that it was found in.
@@ -25,6 +24,15 @@ pub(super) struct Recent {
     selector: Selector,
     gpus: bool,
     pub(super) tier: Tier,
+    /// There is no other.
+    pub(super) only: bool,
+}
+
+/// The largest workers of a selector, and how many changes of the registry there had been.
+struct Kept {
+    of: (Selector, bool),
+    changes: u64,
+    largest: Largest,
 }
 
 /// One thread's part of an engine. Outlives the thread: the next one takes it over, and with it
@@ -37,9 +45,9 @@ pub(crate) struct Local {
     /// The directory as this thread last saw it.
     directory: RefCell<Cache<Arc<ArcSwap<Directory>>, Arc<Directory>>>,
     selectors: RefCell<HashMap<Constraints, Selector>>,
-    /// By selector and with GPUs or without: the largest workers, and how many changes of the
-    /// registry there had been.
-    largest: RefCell<HashMap<(Selector, bool), (u64, Largest)>>,
+    /// Of selectors, with GPUs or without: the largest workers, each at a place by its number, so that
+    /// nothing is searched.
+    largest: RefCell<Vec<Option<Kept>>>,
     /// Room for batches, kept from one to the next.
     pub(super) scratch: Cell<Scratch>,
 }
@@ -105,8 +113,9 @@ impl Local {
     ) -> Option<Ref<'_, Option<Recent>>> {
         let mut cache = self.directory.borrow_mut();
         let directory = cache.load();
-        let tier = directory.view(selector.0)?.plain_first_tier(gpus)?.clone();
-        *self.recent.borrow_mut() = Some(Recent { shown, selector, gpus, tier });
+        let tiers = directory.view(selector.0)?.plain_tiers(gpus);
+        let (tier, only) = (tiers.first()?.clone(), tiers.len() == 1);
+        *self.recent.borrow_mut() = Some(Recent { shown, selector, gpus, tier, only });
         Some(self.recent.borrow())
     }
 
@@ -119,13 +128,13 @@ impl Local {
         ask: impl FnOnce(&Largest) -> R,
     ) -> R {
         let mut largest = self.largest.borrow_mut();
-        if largest.len() >= REMEMBERED {
-            largest.clear();
+        let at = (of.0.0 as usize * 2 + of.1 as usize) % REMEMBERED;
+        if largest.len() <= at {
+            largest.resize_with(at + 1, || None);
         }
-        match largest.entry(of) {
-            Entry::Occupied(kept) if kept.get().0 == changes => ask(&kept.get().1),
-            entry => ask(&entry.insert_entry((changes, look_up())).get().1),
-        }
+        let kept = largest[at].take_if(|kept| kept.of == of && kept.changes == changes);
+        let kept = kept.unwrap_or_else(|| Kept { of, changes, largest: look_up() });
+        ask(&largest[at].insert(kept).largest)
     }
 
     /// The handle of constraints that were seen before, or `compile`s them.

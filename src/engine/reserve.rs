@@ -65,7 +65,10 @@ impl Engine {
         local: &Local,
         request: &Request<'_>,
     ) -> Result<Reservation, ReserveError> {
-        let result = self.try_reserve(local, request);
+        let result = match self.refuse_at_once(local, request) {
+            Some(refusal) => Err(refusal),
+            None => self.try_reserve(local, request),
+        };
         local.counters.note(&result);
         result
     }

@@ -10,6 +10,7 @@ use crate::placement::{
 };
 use crate::registry::{NOWHERE, Selector, Shared, Tier, View, WorkerRef};
 use crate::slots::{Change, Columns, Fence, Find, Need, Pool, Slot, Stamp, State, Wide, Word};
+use crate::sync::{Stop, stop};
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
@@ -318,6 +319,7 @@ impl<'a, P: Planned> Walk<'a, P> {
         let Find { occupant, place } = find;
         let slot = self.shared.table.get(occupant.slot)?;
         let word = slot.word();
+        stop(Stop::Read);
         let stamp = slot.stamp();
         if stamp.epoch != occupant.epoch {
             self.stale = true;

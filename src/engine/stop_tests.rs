@@ -8,9 +8,9 @@ use std::sync::mpsc::channel;
 use std::thread;
 
 use super::*;
-use crate::placement::Resources;
-use crate::registry::WorkerSpec;
-use crate::sync::{Stop, parking, parking::park_at};
+use crate::placement::{Resources, order};
+use crate::registry::{WorkerSpec, WorkerUpdate};
+use crate::sync::{Bug, Stop, parking, parking::park_at, seeded::switch_on};
 
 const STOPS: [Stop; 11] = [
     Stop::Entered,
@@ -65,30 +65,36 @@ fn all_is_free(engine: &Engine) {
     assert!(engine.workers().iter().all(|worker| worker.free == worker.total.into()));
 }
 
+/// Takes all of a worker and gives it back, again and again. `tries`: how often in a row it may be
+/// refused, the last time included.
+fn pairs(engine: &Engine, me: u64, tries: u32) {
+    for round in 0..2_000u64 {
+        let id = format!("{me}, {round}");
+        let request = Request::new(id.as_bytes(), ALL).hash(round << 32);
+        let mut answers = (0..tries).map(|_| engine.reserve(&request));
+        let held = answers.find_map(Result::ok).expect("a free worker is found");
+        match round % 2 {
+            0 => engine.release(held.ticket).expect("held"),
+            _ => engine.release_id(id.as_bytes()).expect("held"),
+        };
+    }
+}
+
 #[test]
 fn a_parked_thread_delays_nobody() {
     for at in STOPS {
         let engine = three_workers();
         while_parked(&engine, at, || {
-            // Two workers are nobody's, and one of them is always found, wherever one looks first.
-            thread::scope(|scope| {
-                for me in 0..2u64 {
-                    let engine = &engine;
-                    scope.spawn(move || {
-                        for round in 0..2_000u64 {
-                            let id = format!("{me}, {round}");
-                            let request = Request::new(id.as_bytes(), ALL).hash(round << 32);
-                            let held = engine.reserve(&request).unwrap_or_else(|error| {
-                                panic!("{at:?}: a free worker is not found: {error}")
-                            });
-                            match round % 2 {
-                                0 => engine.release(held.ticket).expect("held"),
-                                _ => engine.release_id(id.as_bytes()).expect("held"),
-                            };
-                        }
-                    });
-                }
-            });
+            // Two workers are nobody's: who is alone with them finds one, wherever he looks first. Of two
+            // who are, one may go to and fro before the other's eyes, but not time after time.
+            for (threads, tries) in [(1, 1), (2, 100)] {
+                thread::scope(|scope| {
+                    for me in 0..threads {
+                        let engine = &engine;
+                        scope.spawn(move || pairs(engine, me, tries));
+                    }
+                });
+            }
             // Of the parked one's own id, whatever it holds by then, or that it is in flight.
             match engine.reserve(&Request::new(b"parked", ALL)) {
                 Ok(held) if held.existing => {}
@@ -155,6 +161,47 @@ fn amid<R>(
     let result = call(engine);
     parking::simulate(None);
     (result, done.get())
+}
+
+/// A worker that fits all the while goes from one pool to the other and back amid a request that may use
+/// both, at any two steps of its searches, past workers that it looks at in vain. How often it was
+/// refused.
+fn refused_amid_moves() -> usize {
+    let engine = Arc::new(Engine::new(Config::default()).unwrap());
+    engine.add_worker(WorkerSpec::new("mover", ALL).pool("a")).unwrap();
+    for (id, pool) in [("pending-a", "a"), ("pending-b", "b")] {
+        engine.add_worker(WorkerSpec::new(id, ALL).pool(pool).pending(true)).unwrap();
+    }
+    let (mut refused, moves) = (0, Rc::new(Cell::new(0)));
+    for hash in (0..8u64).map(order::other) {
+        for (first, second) in (0..8).flat_map(|first| (first + 1..8).map(move |s| (first, s))) {
+            let (passed, its, moved) = (Cell::new(0), Arc::clone(&engine), Rc::clone(&moves));
+            parking::simulate(Some(Rc::new(move |_| {
+                if passed.get() == first || passed.get() == second {
+                    let pool = if moved.replace(moved.get() + 1) % 2 == 0 { "b" } else { "a" };
+                    its.update_worker(b"mover", WorkerUpdate::new().pool(pool)).unwrap();
+                }
+                passed.set(passed.get() + 1);
+            })));
+            let placed = engine.reserve(&Request::anonymous(HALF).hash(hash));
+            parking::simulate(None);
+            match placed {
+                Ok(placed) => drop(engine.release(placed.ticket).expect("held")),
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(moves.get() > 100, "{}", moves.get());
+    refused
+}
+
+#[test]
+fn a_worker_that_moves_amid_a_search_is_found() {
+    assert_eq!(refused_amid_moves(), 0);
+    switch_on(Some(Bug::RefuseIgnoresMoves));
+    let refused = refused_amid_moves();
+    switch_on(None);
+    assert!(refused > 0, "the seeded bug is not caught");
 }
 
 /// The lease that a worker is registered with was set after its id could be found.

@@ -110,9 +110,9 @@ impl View {
         self.ranks[gpus].iter().copied().zip(&self.tiers[gpus])
     }
 
-    /// The first tier, unless the selector changes what a request asks for.
-    pub(crate) fn plain_first_tier(&self, gpus: bool) -> Option<&Tier> {
-        if self.names_gpus { None } else { self.tiers[gpus as usize].first() }
+    /// The tiers, none where the selector changes what a request asks for.
+    pub(crate) fn plain_tiers(&self, gpus: bool) -> &[Tier] {
+        if self.names_gpus { &[] } else { &self.tiers[gpus as usize] }
     }
 
     /// Whether this named worker will do. A request that names its worker skips the pool rule.

@@ -251,12 +251,13 @@ impl Search<'_> {
     #[cold]
     #[inline(never)]
     fn others<R>(&self, home: u32, visit: &mut impl FnMut(Find) -> Option<R>) -> Option<R> {
-        let tops = self.ring.mask.tops.len() as u32;
+        let tops = self.ring.mask.reach.load(Ordering::Acquire);
         let top = (home + 1) / FAN.pow(LEVELS as u32);
         let after =
             (top..tops).find_map(|node| self.below(LEVELS, node, home + 1, u32::MAX, visit));
-        after
-            .or_else(|| (0..=top.min(tops - 1)).find_map(|n| self.below(LEVELS, n, 0, home, visit)))
+        after.or_else(|| {
+            (0..tops.min(top + 1)).find_map(|node| self.below(LEVELS, node, 0, home, visit))
+        })
     }
 
     /// The blocks under a node, from one number up to another.
@@ -313,6 +314,8 @@ impl Search<'_> {
 /// under the registry's lock.
 struct Mask {
     tops: Box<[OnceBox<Top>]>,
+    /// Tops from here on never had any. Rises before a bit is set there.
+    reach: AtomicU32,
 }
 
 /// Level 3: which of the 32 below have any.
@@ -332,7 +335,8 @@ struct Middle {
 impl Mask {
     fn new(blocks: usize) -> Mask {
         let tops = blocks.div_ceil((FAN as usize).pow(LEVELS as u32));
-        Mask { tops: (0..tops).map(|_| OnceBox::new()).collect() }
+        let tops = (0..tops).map(|_| OnceBox::new()).collect();
+        Mask { tops, reach: AtomicU32::new(0) }
     }
 
     /// The words for a block, from level 1 up, and its bit in each.
@@ -345,6 +349,10 @@ impl Mask {
     }
 
     fn add(&self, block: u32) {
+        let top = block / FAN.pow(LEVELS as u32);
+        if self.reach.load(Ordering::Relaxed) <= top {
+            self.reach.store(top + 1, Ordering::Release);
+        }
         for (word, bit) in self.path(block) {
             word.fetch_or(bit, Ordering::AcqRel);
         }

@@ -29,7 +29,8 @@ const CAUGHT_WITHIN: u64 = 16_000_000;
 /// hints that are too low for a moment only, while whoever made them so is under way (`LowerWithoutMark`,
 /// `RaiseStopsEarly`); devices that are misread while their worker changes, which the swap that follows
 /// nearly always finds out (`PageReadOnce`); and what the engine does not do wrong by itself
-/// (`NoteClearedLate`: it reads deadlines only when the last note is cleared).
+/// (`NoteClearedLate`: it reads deadlines only when the last note is cleared). `RefuseIgnoresMoves` has a
+/// test among those of stopped threads: here, requests are refused while others are under way.
 const BUGS: [Bug; 25] = [
     Bug::TakeIgnoresState,
     Bug::GiveIgnoresIncarnation,
