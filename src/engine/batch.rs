@@ -12,6 +12,7 @@ use super::select::{Candidate, Planned};
 use super::{BatchMode, Engine, Request, Reservation, ReserveError};
 use crate::ledger::Start;
 use crate::placement::Policy;
+use crate::slots::Need;
 
 pub(super) type Results = Vec<Result<Reservation, ReserveError>>;
 
@@ -173,7 +174,7 @@ impl Engine {
         let planned = &WithDevices { shared, need: query.devices, beside: planned };
         let first = if query.policy == Policy::Affinity {
             let place = (query.ahead, query.hash);
-            self.first_candidate(local, *selector, &query.need, place, planned)
+            self.first_candidate(local, *selector, Need::new(&query.need), place, planned)
         } else {
             None
         };

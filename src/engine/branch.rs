@@ -19,7 +19,7 @@ use super::{Account, Engine, Limit, ReserveError, SpreadGroup, Terms};
 use crate::ledger::{Sighting, Ticket};
 use crate::placement::{DeviceNeed, Devices, Dimension, Free, Rank, Resources, score, weights};
 use crate::registry::{Supposed as Worker, View, WorkerError, WorkerRef, WorkerSpec};
-use crate::slots::{Columns, Pool, Slot, State};
+use crate::slots::{Columns, Need, Pool, Slot, State, Wide};
 
 /// The place of a group that an added worker is in.
 fn place_of(
@@ -284,8 +284,8 @@ impl Planned for Supposed<'_> {
         free
     }
 
-    fn fits(&self, at: &Candidate, slot: &Slot, need: &Resources) -> bool {
-        self.free(at, slot).fits(need) && !self.bars(at)
+    fn fits(&self, at: &Candidate, slot: &Slot, need: Need<Wide>) -> bool {
+        self.free(at, slot).fits(&need.amount()) && !self.bars(at)
     }
 
     fn devices(&self, at: &Candidate, slot: &Slot, pool: &Pool) -> Option<Devices> {

@@ -12,7 +12,7 @@ use super::select::{Candidate, Planned};
 use crate::ledger::{Holding, Sighting, Ticket};
 use crate::placement::{DeviceNeed, Devices, Free, Granted, Prefer, Resources};
 use crate::registry::{Shared, WorkerRef};
-use crate::slots::{Change, Changed, Columns, Pool, Refused, Slot, State, Wide};
+use crate::slots::{Change, Changed, Columns, Need, Pool, Refused, Slot, State, Wide};
 use crate::sync::{Stop, stop};
 
 impl Engine {
@@ -116,7 +116,7 @@ impl<P: Planned> Planned for WithDevices<'_, P> {
         free
     }
 
-    fn fits(&self, at: &Candidate, slot: &Slot, need: &Resources) -> bool {
+    fn fits(&self, at: &Candidate, slot: &Slot, need: Need<Wide>) -> bool {
         self.beside.fits(at, slot, need) && self.do_devices(at, slot)
     }
 

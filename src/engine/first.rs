@@ -7,6 +7,7 @@
 //! starts from the beginning. A request that finds its only tier full is told so by a short way, too:
 //! that is when many come at once.
 
+use core::num::NonZeroU64;
 use core::slice;
 
 use super::local::Local;
@@ -16,7 +17,7 @@ use super::{Affinity, Eligible, Engine, Request, Reservation, ReserveError};
 use crate::ledger::Claim;
 use crate::placement::{Policy, Resources};
 use crate::registry::{Selector, Tier};
-use crate::slots::{Need, Occupant, Slot};
+use crate::slots::{Need, Occupant, Slot, Wide};
 use crate::sync::{Bug, Stop, bug, stop};
 
 impl Engine {
@@ -26,13 +27,11 @@ impl Engine {
         local: &Local,
         request: &Request<'_>,
     ) -> Option<Reservation> {
-        // By reference: a copy would be made by one load of what the caller has just stored by two,
-        // which waits for them.
-        let need = &request.need;
         let Eligible::Selector(selector) = request.eligible else { return None };
         if !self.is_ordinary(request) {
             return None;
         }
+        let need = Need::new(&request.need);
         let id_hash = if request.id.is_empty() {
             0
         } else {
@@ -49,7 +48,7 @@ impl Engine {
         let shared = &self.registry.shared;
         let place = (request.ahead, hash);
         let (slot, candidate) = self.first_candidate(local, selector, need, place, &Nothing)?;
-        let less = candidate.word.less(Need::new(need))?;
+        let less = candidate.word.less(need)?;
         let (draft, record) = self.ledger.draft_and_record(&local.magazine, request.id)?;
         if !request.id.is_empty()
             && self.ledger.claim(draft, request.id, id_hash, |_| false) != Claim::Mine
@@ -58,7 +57,7 @@ impl Engine {
             return None;
         }
         let worker = candidate.worker();
-        record.aim(worker.index, worker.incarnation, need);
+        record.aim(worker.index, worker.incarnation, &need.amount());
         stop(Stop::Aimed);
         if !slot.swap_from(candidate.word, less) {
             local.counters.cas_retries.add(1);
@@ -123,7 +122,7 @@ impl Engine {
             devices: None,
         };
         let mut walk = Walk::new(shared, query, &Nothing, None);
-        let found = walk.first(&recent.tier, &mut Some).is_some();
+        let found = walk.first_place(&recent.tier).is_some();
         let moved = walk.stale || shared.moves.get() != moves;
         if found || moved && !bug(Bug::RefuseIgnoresMoves) {
             return None;
@@ -142,30 +141,43 @@ impl Engine {
         &self,
         local: &Local,
         selector: Selector,
-        need: &Resources,
+        need: Need<Wide>,
         (ahead, hash): (bool, u64),
         planned: &P,
     ) -> Option<(&Slot, Candidate)> {
         let shared = &self.registry.shared;
-        let recent = local.first_tier(shared, selector, need.gpus > 0)?;
+        let recent = local.first_tier(shared, selector, need.amount().gpus > 0)?;
         let tier = &recent.as_ref()?.tier;
-        if let Some(Occupant { slot: index, epoch }) = tier.at(&shared.blocks, hash)
-            && let Some(slot) = shared.table.get(index)
+        if let Some(occupant) = tier.at(&shared.blocks, hash)
+            && let Some(found) = self.candidate(occupant, need, ahead, planned)
         {
-            // The word, then the stamp: see `slots::slot`.
-            let word = slot.word();
-            let stamp = slot.stamp();
-            let candidate = Candidate::new(index, stamp, word);
-            if stamp.epoch == epoch
-                && word.state().takes(ahead)
-                && planned.fits(&candidate, slot, need)
-            {
-                local.note_probes::<P>(1);
-                return Some((slot, candidate));
-            }
+            local.note_probes::<P>(1);
+            return Some(found);
         }
-        // As one number: what is passed by reference would have to be in memory always.
-        self.search_first_tier(local, tier, need.to_bits(), (ahead, hash), planned)
+        // As one number each: what is passed by reference would have to be in memory always, and what is
+        // returned there in parts would be waited for.
+        let found = self.search_first_tier(local, tier, need.to_bits(), (ahead, hash), planned)?;
+        self.candidate(Occupant::from_bits(found.get())?, need, ahead, planned)
+    }
+
+    /// The worker that stands there, if the request fits on it.
+    #[inline(always)]
+    fn candidate<P: Planned>(
+        &self,
+        occupant: Occupant,
+        need: Need<Wide>,
+        ahead: bool,
+        planned: &P,
+    ) -> Option<(&Slot, Candidate)> {
+        let slot = self.registry.shared.table.get(occupant.slot)?;
+        // The word, then the stamp: see `slots::slot`.
+        let word = slot.word();
+        let stamp = slot.stamp();
+        let candidate = Candidate::new(occupant.slot, stamp, word);
+        let fits = stamp.epoch == occupant.epoch
+            && word.state().takes(ahead)
+            && planned.fits(&candidate, slot, need);
+        fits.then_some((slot, candidate))
     }
 
     #[inline(never)]
@@ -176,7 +188,7 @@ impl Engine {
         need: u64,
         (ahead, hash): (bool, u64),
         planned: &P,
-    ) -> Option<(&Slot, Candidate)> {
+    ) -> Option<NonZeroU64> {
         let shared = &self.registry.shared;
         let query = Query {
             policy: Policy::Affinity,
@@ -186,8 +198,8 @@ impl Engine {
             devices: None,
         };
         let mut walk = Walk::new(shared, query, planned, None);
-        let candidate = walk.first(tier, &mut Some)?;
+        let found = walk.first_place(tier)?;
         local.note_probes::<P>(walk.probes);
-        Some((shared.table.get(candidate.slot)?, candidate))
+        NonZeroU64::new(found.bits())
     }
 }

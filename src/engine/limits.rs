@@ -11,7 +11,7 @@ use super::terms::{Limit, MAX_LIMITS, Scope, SpreadGroup};
 use crate::ledger::{Counted, Key, Uncounted};
 use crate::placement::{Devices, Free, Resources};
 use crate::registry::{Facts, MAX_NAME_LEN, Name, WorkerRef};
-use crate::slots::{Columns, Pool, Slot};
+use crate::slots::{Columns, Need, Pool, Slot, Wide};
 use crate::sync::{Stop, stop};
 
 impl Engine {
@@ -189,7 +189,7 @@ impl<P: Planned> Planned for Limited<'_, P> {
         self.beside.free(at, slot)
     }
 
-    fn fits(&self, at: &Candidate, slot: &Slot, need: &Resources) -> bool {
+    fn fits(&self, at: &Candidate, slot: &Slot, need: Need<Wide>) -> bool {
         self.beside.fits(at, slot, need) && !self.bars(at)
     }
 

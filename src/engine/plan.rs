@@ -10,7 +10,7 @@ use core::iter;
 use super::select::{Candidate, Planned};
 use crate::placement::{DeviceNeed, Devices, Free, Granted, Prefer, Resources, order};
 use crate::registry::Shared;
-use crate::slots::{Change, Need, Pool, Slot};
+use crate::slots::{Change, Need, Pool, Slot, Wide};
 
 /// The part of a batch that goes to one worker, committed as one change.
 #[derive(Clone, Copy, Debug)]
@@ -237,10 +237,10 @@ impl Planned for Less<'_> {
     }
 
     #[inline(always)]
-    fn fits(&self, at: &Candidate, slot: &Slot, need: &Resources) -> bool {
+    fn fits(&self, at: &Candidate, slot: &Slot, need: Need<Wide>) -> bool {
         match self.plan.on(at.slot) {
-            None => at.word.fits(Need::new(need)),
-            Some(_) => self.free(at, slot).fits(need),
+            None => at.word.fits(need),
+            Some(_) => self.free(at, slot).fits(&need.amount()),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::placement::{
     Cost, Devices, Dimension, Free, Granted, Resources, Victim as Weighed, fewest_victims,
 };
 use crate::registry::{Name, WorkerRef};
-use crate::slots::{Slot, State, Wide, Word};
+use crate::slots::{Need, Slot, State, Wide, Word};
 use crate::sync::{Stop, lock, stop};
 
 /// A reservation that would have to leave.
@@ -362,7 +362,7 @@ impl Engine {
             self.claims.remove(ticket);
             return Err(ReserveError::UnknownWorker);
         }
-        shared.blocks.taken(&shared.table, slot, less, &need);
+        shared.blocks.taken(&shared.table, slot, less, Need::new(&need));
         for victim in &plan.victims {
             self.ledger.displace(victim.ticket);
         }

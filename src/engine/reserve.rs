@@ -9,7 +9,7 @@ use super::{Affinity, Eligible, Engine, Refusal, Request, Reservation, ReserveEr
 use crate::ledger::{Claim, Draft, Holding, Sighting, Ticket};
 use crate::placement::{DeviceError, Dimension, Resources};
 use crate::registry::{Selector, Shared, View, WorkerRef};
-use crate::slots::{Change, Fence, Refused, Wide, Word};
+use crate::slots::{Change, Fence, Need, Refused, Wide, Word};
 use crate::sync::{Stop, stop};
 
 /// How often a request whose id another thread is entering looks again before it says so.
@@ -462,7 +462,7 @@ impl Engine {
         let version = changed.version();
         if self.ledger.publish(draft, version, || self.gone(worker)) {
             let Shared { blocks, table, .. } = &self.registry.shared;
-            blocks.taken(table, slot, changed.after, &change.take);
+            blocks.taken(table, slot, changed.after, Need::new(&change.take));
             let (ticket, provisional) = (draft.ticket(), draft.is_provisional());
             return Ok(Reservation { ticket, worker, version, existing: false, provisional });
         }

@@ -9,7 +9,9 @@ use crate::placement::{
     DeviceNeed, Devices, Free, Policy, Prefer, Rank, Resources, free_share, order, score,
 };
 use crate::registry::{NOWHERE, Selector, Shared, Tier, View, WorkerRef};
-use crate::slots::{Change, Columns, Fence, Find, Need, Pool, Slot, Stamp, State, Wide, Word};
+use crate::slots::{
+    Change, Columns, Fence, Find, Need, Occupant, Pool, Slot, Stamp, State, Wide, Word,
+};
 use crate::sync::{Stop, stop};
 
 /// What is looked for.
@@ -96,8 +98,8 @@ pub(super) trait Planned {
 
     /// Whether the request would fit there.
     #[inline(always)]
-    fn fits(&self, at: &Candidate, slot: &Slot, need: &Resources) -> bool {
-        self.free(at, slot).fits(need)
+    fn fits(&self, at: &Candidate, slot: &Slot, need: Need<Wide>) -> bool {
+        self.free(at, slot).fits(&need.amount())
     }
 
     /// What the devices there would have free; none where it has none, or not as many as are planned
@@ -160,8 +162,8 @@ impl Planned for Nothing {
     }
 
     #[inline(always)]
-    fn fits(&self, at: &Candidate, _: &Slot, need: &Resources) -> bool {
-        at.word.fits(Need::new(need))
+    fn fits(&self, at: &Candidate, _: &Slot, need: Need<Wide>) -> bool {
+        at.word.fits(need)
     }
 }
 
@@ -299,7 +301,7 @@ impl<'a, P: Planned> Walk<'a, P> {
         loop {
             let fits = |at: &Candidate| {
                 let slot = shared.table.get(at.slot).filter(|_| !barred.contains(&at.slot));
-                slot.is_some_and(|slot| planned.fits(at, slot, &query.need))
+                slot.is_some_and(|slot| planned.fits(at, slot, Need::new(&query.need)))
             };
             let found = planner.propose(shared, (query, &shape), &eligible, &fits)?;
             *probes += 1;
@@ -327,7 +329,7 @@ impl<'a, P: Planned> Walk<'a, P> {
         }
         let candidate = Candidate::new(occupant.slot, stamp, word);
         if word.state().takes(self.query.ahead)
-            && self.planned.fits(&candidate, slot, &self.query.need)
+            && self.planned.fits(&candidate, slot, Need::new(&self.query.need))
         {
             return Some(candidate);
         }
@@ -356,6 +358,13 @@ impl<'a, P: Planned> Walk<'a, P> {
     ) -> Option<R> {
         let (blocks, hash) = (&self.shared.blocks, self.query.hash);
         tier.search(blocks, self.columns(), hash, |find| offer(self.look(find)?))
+    }
+
+    /// Where that stands.
+    #[inline]
+    pub(super) fn first_place(&mut self, tier: &Tier) -> Option<Occupant> {
+        let (blocks, columns, hash) = (&self.shared.blocks, self.columns(), self.query.hash);
+        tier.search(blocks, columns, hash, |find| self.look(find).map(|_| find.occupant))
     }
 
     /// The one with the lowest score of what is left, then the lowest index. Again from the start

@@ -18,7 +18,7 @@ use super::{Engine, ReserveError};
 use crate::ledger::{Noted, Want};
 use crate::placement::{Devices, Free, Policy, Prefer, Resources, pack, share_of, weights};
 use crate::registry::{Selector, Supposed, WorkerError, WorkerSpec};
-use crate::slots::{Fence, Pool, Slot};
+use crate::slots::{Fence, Need, Pool, Slot, Wide};
 
 /// What was refused lately of the requests with one selector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Planned for Joining<'_> {
         self.0.free(at, slot)
     }
 
-    fn fits(&self, at: &Candidate, slot: &Slot, need: &Resources) -> bool {
+    fn fits(&self, at: &Candidate, slot: &Slot, need: Need<Wide>) -> bool {
         self.0.fits(at, slot, need)
     }
 

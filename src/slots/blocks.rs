@@ -73,12 +73,13 @@ pub(crate) struct Occupant {
 }
 
 impl Occupant {
-    const fn bits(self) -> u64 {
+    /// As one word, never 0.
+    pub(crate) const fn bits(self) -> u64 {
         (self.slot as u64 + 1) << 32 | self.epoch as u64
     }
 
     #[inline]
-    const fn from_bits(bits: u64) -> Option<Occupant> {
+    pub(crate) const fn from_bits(bits: u64) -> Option<Occupant> {
         match (bits >> 32) as u32 {
             0 => None,
             slot => Some(Occupant { slot: slot - 1, epoch: bits as u32 }),
@@ -210,9 +211,8 @@ impl Blocks {
 
     /// Lowers the hints that led a request here if they would lead another like it in vain.
     #[inline(always)]
-    pub(crate) fn taken(&self, table: &Table, slot: &Slot, after: Word<Wide>, need: &Resources) {
-        if !after.fits(Need::new(need)) {
-            // As one number: what is passed by reference would have to be in memory always.
+    pub(crate) fn taken(&self, table: &Table, slot: &Slot, after: Word<Wide>, need: Need<Wide>) {
+        if !after.fits(need) {
             self.lower_both(table, slot, after, need.to_bits());
         }
     }

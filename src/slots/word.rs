@@ -195,6 +195,28 @@ impl<L: Layout> Need<L> {
     }
 }
 
+impl Need<Wide> {
+    /// What it was made of.
+    #[inline(always)]
+    pub(crate) fn amount(self) -> Resources {
+        Resources::from_bits(self.bits)
+    }
+
+    /// The same as one number.
+    #[inline(always)]
+    pub(crate) fn to_bits(self) -> u64 {
+        self.bits
+    }
+}
+
+// An amount as one number is laid out as a word's fields are.
+const _: () = {
+    let shifts = (Wide::CPU.shift, Wide::MEMORY.shift, Wide::GPUS.shift);
+    assert!(Resources { cpu: 1, memory: 0, gpus: 0 }.to_bits() == 1 << shifts.0);
+    assert!(Resources { cpu: 0, memory: 1, gpus: 0 }.to_bits() == 1 << shifts.1);
+    assert!(Resources { cpu: 0, memory: 0, gpus: 1 }.to_bits() == 1 << shifts.2);
+};
+
 /// What a slot's word says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word<L> {
