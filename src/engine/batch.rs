@@ -102,23 +102,26 @@ impl Engine {
         let mut refused = Refused::default();
         // As the first one goes, so do the others, mostly.
         let far = self.ledger.is_far() && count > 0 && !request(0).borrow().id.is_empty();
+        let mut hashes = [0; KEPT];
         for part in parts(count, far) {
             if far {
                 // While these are placed, the memory that says who holds the next ones' ids is on its way.
-                self.ask_for_ids(ahead(&part, count), &request);
+                self.ask_for_ids(ahead(&part, count), &request, &mut hashes);
             }
-            self.reserve_part(local, &mut refused, part, &request, &mut done);
+            let hashes = far.then_some(&hashes);
+            self.reserve_part(local, &mut refused, part, (&request, hashes), &mut done);
         }
     }
 
-    /// Apart from what goes round it, so that the registers are its own.
+    /// Apart from what goes round it, so that the registers are its own. `hashes`: of the ids, if they are
+    /// known.
     #[inline(never)]
     fn reserve_part<'a, R: Borrow<Request<'a>>>(
         &self,
         local: &Local,
         refused: &mut Refused,
         part: Range<usize>,
-        request: &impl Fn(usize) -> R,
+        (request, hashes): (&impl Fn(usize) -> R, Option<&[u64; KEPT]>),
         done: &mut impl FnMut(usize, Result<Reservation, ReserveError>),
     ) {
         for k in part {
@@ -129,7 +132,12 @@ impl Engine {
                 // What is wrong with it in itself comes first.
                 let checked = self.check(local, request(k).borrow());
                 checked.and(Err(ReserveError::DuplicateId))
-            } else if let Some(placed) = self.reserve_in_first_tier(local, request(k).borrow()) {
+            } else if let Some(placed) =
+                self.reserve_in_first_tier(local, request(k).borrow(), || match hashes {
+                    Some(hashes) => hashes[k % KEPT],
+                    None => self.hash_new_id(id),
+                })
+            {
                 // Told of here, not below: what several ways lead to is passed on in memory.
                 done(k, Ok(placed));
                 continue;
@@ -148,16 +156,18 @@ impl Engine {
         }
     }
 
+    /// Keeps the hashes of these requests' ids, unless they are too long to be entered.
     #[inline(never)]
     fn ask_for_ids<'a, R: Borrow<Request<'a>>>(
         &self,
         among: Range<usize>,
         request: &impl Fn(usize) -> R,
+        hashes: &mut [u64; KEPT],
     ) {
         for k in among {
             let id = request(k).borrow().id;
             if (1..=crate::MAX_ID_LEN).contains(&id.len()) {
-                self.ledger.fetch_id(seahash::hash(id));
+                hashes[k % KEPT] = self.hash_new_id(id);
             }
         }
     }
@@ -187,6 +197,9 @@ impl Engine {
 
 /// How many of a batch are done between two looks ahead.
 const PART: usize = 8;
+
+/// Hashes that are kept: of a part, and of what comes after it.
+const KEPT: usize = 2 * PART;
 
 /// A batch in parts, if there is something to look ahead for.
 pub(super) fn parts(count: usize, far: bool) -> impl Iterator<Item = Range<usize>> {

@@ -21,24 +21,20 @@ use crate::slots::{Need, Occupant, Slot, Wide};
 use crate::sync::{Bug, Stop, bug, stop};
 
 impl Engine {
+    /// `id_hash`: that of the request's id, if it has one.
     #[inline(always)]
     pub(super) fn reserve_in_first_tier(
         &self,
         local: &Local,
         request: &Request<'_>,
+        id_hash: impl FnOnce() -> u64,
     ) -> Option<Reservation> {
         let Eligible::Selector(selector) = request.eligible else { return None };
         if !self.is_ordinary(request) {
             return None;
         }
         let need = Need::new(&request.need);
-        let id_hash = if request.id.is_empty() {
-            0
-        } else {
-            let hash = seahash::hash(request.id);
-            self.ledger.fetch_id(hash);
-            hash
-        };
+        let id_hash = if request.id.is_empty() { 0 } else { id_hash() };
         let hash = match request.affinity {
             Affinity::Id => id_hash,
             Affinity::Key(key) => seahash::hash(key),
@@ -79,6 +75,14 @@ impl Engine {
             existing: false,
             provisional: false,
         })
+    }
+
+    /// The hash of an id that is about to be entered, with its place there on its way.
+    #[inline(always)]
+    pub(super) fn hash_new_id(&self, id: &[u8]) -> u64 {
+        let hash = seahash::hash(id);
+        self.ledger.fetch_id(hash);
+        hash
     }
 
     /// What neither way has to look at twice.

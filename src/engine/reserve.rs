@@ -34,7 +34,7 @@ impl Engine {
     #[inline]
     pub fn reserve(&self, request: &Request<'_>) -> Result<Reservation, ReserveError> {
         let local = self.local();
-        match self.reserve_in_first_tier(local, request) {
+        match self.reserve_in_first_tier(local, request, || self.hash_new_id(request.id)) {
             Some(reservation) => Ok(reservation),
             None => self.reserve_by_walk(local, request),
         }
@@ -52,7 +52,8 @@ impl Engine {
         request: impl Fn() -> Request<'a>,
         tell: impl FnOnce(&Reservation),
     ) -> Result<(), ReserveError> {
-        match self.reserve_in_first_tier(local, &request()) {
+        let id_hash = || self.hash_new_id(request().id);
+        match self.reserve_in_first_tier(local, &request(), id_hash) {
             Some(reservation) => tell(&reservation),
             None => tell(&self.reserve_by_walk(local, &request())?),
         }
