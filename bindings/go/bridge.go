@@ -643,25 +643,29 @@ func cReservation(op string, engine uint64, name string) (Reservation, error) {
 	return reservationOf(&placed), nil
 }
 
-func cRelease(op string, engine uint64, ticket Ticket) (released Released, err error) {
+// The caller's own result is written to: what is returned is copied on the way by loads of what C has just
+// stored by two, which wait for them.
+func cRelease(op string, engine uint64, ticket Ticket, released *Released) error {
 	var e C.slotwise_error_t
 	C.sw_release(C.slotwise_engine_t(engine), C.uint64_t(ticket),
-		(*C.slotwise_released_t)(unsafe.Pointer(&released)), &e)
+		(*C.slotwise_released_t)(unsafe.Pointer(released)), &e)
 	if e.status != 0 {
-		return Released{Status: Status(e.status)}, failure(op, &e)
+		*released = Released{Status: Status(e.status)}
+		return failure(op, &e)
 	}
-	return released, nil
+	return nil
 }
 
-func cReleaseID(op string, engine uint64, name string) (released Released, err error) {
+func cReleaseID(op string, engine uint64, name string, released *Released) error {
 	var e C.slotwise_error_t
 	id, length := bytesOf(name)
 	C.sw_release_id(C.slotwise_engine_t(engine), id, length,
-		(*C.slotwise_released_t)(unsafe.Pointer(&released)), &e)
+		(*C.slotwise_released_t)(unsafe.Pointer(released)), &e)
 	if e.status != 0 {
-		return Released{Status: Status(e.status)}, failure(op, &e)
+		*released = Released{Status: Status(e.status)}
+		return failure(op, &e)
 	}
-	return released, nil
+	return nil
 }
 
 func cReleaseBatch(op string, engine uint64, tickets []Ticket, statuses []Status, released []Released) (int, error) {

@@ -414,15 +414,15 @@ func (e *Engine) Reservation(id string) (Reservation, error) {
 
 // Release gives back what a ticket holds, exactly once: a second release, a late one, or one of a
 // number that was never a ticket returns [ErrNotHeld] and changes nothing.
-func (e *Engine) Release(ticket Ticket) (Released, error) {
-	released, err := cRelease("Release", e.get(), ticket)
+func (e *Engine) Release(ticket Ticket) (released Released, err error) {
+	err = cRelease("Release", e.get(), ticket, &released)
 	runtime.KeepAlive(e)
 	return released, err
 }
 
 // ReleaseID gives back what an id holds; otherwise as Release.
-func (e *Engine) ReleaseID(id string) (Released, error) {
-	released, err := cReleaseID("ReleaseID", e.get(), id)
+func (e *Engine) ReleaseID(id string) (released Released, err error) {
+	err = cReleaseID("ReleaseID", e.get(), id, &released)
 	runtime.KeepAlive(e)
 	return released, err
 }
