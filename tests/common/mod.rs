@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::ops::Deref;
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use slotwise::{
     Config, Engine, Free, Request, Reservation, ReserveError, Resources, Verdict, WorkerInfo,
@@ -124,15 +124,20 @@ pub fn refused<T: std::fmt::Debug>(answer: Result<T, ReserveError>) -> Verdict {
     error.verdict().unwrap_or_else(|| panic!("a refusal, not {error:?}"))
 }
 
-/// Runs `work` on `threads` threads that start together; their answers, by thread number.
+/// Runs `work` on `threads` threads that start together; their answers, by thread number. They wait for
+/// one another awake: at a barrier of the standard library whoever sleeps is woken milliseconds later, on
+/// the core of the last one, and short work is done one after the other.
 pub fn together<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let start = Barrier::new(threads);
+    let missing = AtomicUsize::new(threads);
     std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads)
             .map(|me| {
-                let (start, work) = (&start, &work);
+                let (missing, work) = (&missing, &work);
                 scope.spawn(move || {
-                    start.wait();
+                    missing.fetch_sub(1, Ordering::AcqRel);
+                    while missing.load(Ordering::Acquire) > 0 {
+                        std::thread::yield_now();
+                    }
                     work(me)
                 })
             })

@@ -5,7 +5,7 @@ mod foresight;
 mod terms;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use slotwise::{
@@ -459,10 +459,14 @@ impl Host {
             Request { id: id.as_bytes(), need, ..self.request(step, "", k, terms.as_ref()) }
         });
         let requests: Vec<Request<'_>> = made.collect();
-        let start = Barrier::new(requests.len());
+        let missing = AtomicUsize::new(requests.len());
         let results: Vec<_> = thread::scope(|scope| {
             let run = |request| {
-                start.wait();
+                // Awake: whoever sleeps until all are there comes after the others.
+                missing.fetch_sub(1, Ordering::AcqRel);
+                while missing.load(Ordering::Acquire) > 0 {
+                    thread::yield_now();
+                }
                 self.engine.reserve(request)
             };
             let threads: Vec<_> =
