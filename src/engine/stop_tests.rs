@@ -204,6 +204,21 @@ fn a_worker_that_moves_amid_a_search_is_found() {
     assert!(refused > 0, "the seeded bug is not caught");
 }
 
+/// A request under an id that is held once entered it for a moment: stopped there, it was in the way of
+/// whoever holds the id and gives it anew.
+#[test]
+fn who_asks_for_an_id_that_is_held_enters_nothing() {
+    let engine = three_workers();
+    let entered = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&entered);
+    parking::simulate(Some(Rc::new(move |at| {
+        counted.set(counted.get() + (at == Stop::Entered) as u32);
+    })));
+    let [first, again] = [(); 2].map(|()| engine.reserve(&Request::new(b"id", HALF)).unwrap());
+    parking::simulate(None);
+    assert_eq!((again.ticket, again.existing, entered.get()), (first.ticket, true, 1));
+}
+
 /// The lease that a worker is registered with was set after its id could be found.
 #[test]
 fn a_heartbeat_amid_its_workers_registration_is_not_cut_short() {

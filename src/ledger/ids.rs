@@ -8,16 +8,18 @@
 //! # Protocol
 //! Two threads that enter one id must end with one holder. A cell is changed from empty by whoever
 //! wins it, and after that by its owner alone.
-//! 1. Swap an empty cell to a *tentative* entry.
-//! 2. Fence, and look through the whole window. A settled entry of the same id: withdraw, it holds.
-//!    A tentative one in an earlier cell: withdraw and start again. A tentative one in a later cell:
-//!    its owner withdraws, unless it has looked already and is about to settle; look at that cell
+//! 1. Look through the window. An entry of the same id that is *settled* holds it: done. So who asks for
+//!    an id that is held enters nothing, and is in nobody's way.
+//! 2. Swap an empty cell to a *tentative* entry.
+//! 3. Fence, and look through the whole window again. A settled entry of the same id: withdraw, it
+//!    holds. A tentative one in an earlier cell: withdraw and start again. A tentative one in a later
+//!    cell: its owner withdraws, unless it has looked already and is about to settle; look at that cell
 //!    until one or the other has come about, and after a few looks withdraw and start again.
-//! 3. Store *settled*.
-//! 4. Whoever holds a settled entry removes it with a store.
+//! 4. Store *settled*.
+//! 5. Whoever holds a settled entry removes it with a store.
 //!
-//! Why two never settle: both passed the fence after their swap of step 1, so at least one, say B,
-//! saw the other's entry in step 2, and goes on only once it sees that entry gone. An entry that
+//! Why two never settle: both passed the fence after their swap of step 2, so at least one, say B,
+//! saw the other's entry in step 3, and goes on only once it sees that entry gone. An entry that
 //! comes back after that comes by another swap, and its owner, whose fence is then the later one,
 //! sees B's.
 //!
@@ -25,12 +27,9 @@
 //! between two steps, and they withdraw. One that is stopped there leaves a tentative entry: after a
 //! bounded number of tries others say that this id is in flight; no other id is touched.
 //!
-//! Where the first bucket has no empty cell, the window is looked through before step 1 as well: an id
-//! that is held is found so also where no cell is left to enter it.
-//!
 //! # Orderings
 //! A cell is entered with AcqRel and read with Acquire, so that `same` sees the id written before.
-//! Steps 1 and 2 are a store and a load of other cells: the store-load fence stands between them,
+//! Steps 2 and 3 are a store and a load of other cells: the store-load fence stands between them,
 //! and its partner is the same fence in the other thread's insert. The mark that a bucket has
 //! spilled is set before any entry goes beyond it, so it is covered by the same pair of fences.
 
@@ -66,7 +65,7 @@ const WAITS: u32 = 1;
 /// Words in a bucket: a cache line.
 const LINE: usize = 8;
 
-/// How far a cell is from the beginning of an id's window, in the order of step 2.
+/// How far a cell is from the beginning of an id's window, in the order of step 3.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Step {
     distance: u64,
@@ -254,7 +253,7 @@ impl IdIndex {
     ) -> Insert<T> {
         let tentative = Entry::tentative(hash, number);
         for _ in 0..TRIES {
-            let step = match self.hole_at_home(hash) {
+            let step = match self.plain_hole(hash) {
                 Some(step) => step,
                 None => match self.first_look(hash, &same) {
                     FirstLook::Hole(step) => step,
@@ -292,15 +291,21 @@ impl IdIndex {
         Insert::InFlight
     }
 
-    /// The first empty cell of the hash's first bucket.
+    /// The first look of most: the first empty cell of the hash's first bucket, if that is all of the
+    /// window and nothing there may be of the same id.
     #[inline(always)]
-    fn hole_at_home(&self, hash: u64) -> Option<Step> {
+    fn plain_hole(&self, hash: u64) -> Option<Step> {
         let line = self.line(self.nth(hash, 0));
+        if line[0].load(Ordering::Acquire) != 0
+            || find_cell(line, 1, |entry| entry.may_be(hash)).is_some()
+        {
+            return None;
+        }
         let empty = find_cell(line, 1, |entry| entry.0 == Entry::EMPTY);
         empty.map(|cell| Step { distance: 0, cell })
     }
 
-    /// What the whole window has, where its first bucket is full.
+    /// What the whole window has.
     #[cold]
     #[inline(never)]
     fn first_look<T>(&self, hash: u64, same: &impl Fn(u32) -> Option<T>) -> FirstLook<T> {
