@@ -1,16 +1,19 @@
 //! What the benchmarks share: the jobs that are asked for, one interface over the engine and all
 //! that it is compared with, and the steady state that threads run on it.
 
+#[path = "../../tests/common/start_line.rs"]
+mod start_line;
+
 use std::hash::BuildHasher;
 use std::iter::Cycle;
 use std::slice;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use slotwise::{BatchMode, Config, Engine, Request, Resources, Ticket, WorkerSpec};
 
 use crate::baseline::{MutexVec, MutexVecMap};
+pub use start_line::StartLine;
 
 /// What every worker of the benchmarks has: 100 cores, 256 GiB.
 pub const TOTAL: Resources = Resources::new(100_000, 262_144);
@@ -296,24 +299,6 @@ impl<'a, S: Scheduler> Live<'a, S> {
 
     fn drain(self) {
         self.ring.into_iter().for_each(|(job, held)| self.scheduler.release(job, held));
-    }
-}
-
-/// Where threads wait until all of them are there, awake. Whoever sleeps until the last one comes,
-/// as at a barrier of the standard library, is woken milliseconds later and beside it on its core:
-/// for most of a round the threads would then run one after another, and meet nobody.
-pub struct StartLine(AtomicUsize);
-
-impl StartLine {
-    pub fn new(threads: usize) -> StartLine {
-        StartLine(AtomicUsize::new(threads))
-    }
-
-    pub fn wait(&self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-        while self.0.load(Ordering::Acquire) > 0 {
-            thread::yield_now();
-        }
     }
 }
 

@@ -85,7 +85,7 @@ impl Engine {
         hash
     }
 
-    /// What neither way has to look at twice.
+    /// Whether the short ways are for it: the default policy, no terms, and nothing wrong in itself.
     #[inline(always)]
     fn is_ordinary(&self, request: &Request<'_>) -> bool {
         request.need.fits_in(&Resources::MAX)

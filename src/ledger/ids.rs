@@ -265,8 +265,8 @@ impl IdIndex {
             let spot = self.spot(hash, step);
             let cell = self.cell(spot);
             stop(Stop::Swap);
-            let (empty, order) = (Entry::EMPTY, (Ordering::AcqRel, Ordering::Relaxed));
-            if cell.compare_exchange(empty, tentative.0, order.0, order.1).is_err() {
+            let (ok, err) = (Ordering::AcqRel, Ordering::Relaxed);
+            if cell.compare_exchange(Entry::EMPTY, tentative.0, ok, err).is_err() {
                 continue;
             }
             stop(Stop::Entered);
@@ -381,7 +381,7 @@ impl IdIndex {
 enum FirstLook<T> {
     Hole(Step),
     Held(T),
-    /// No cell is empty, nor will be.
+    /// No cell is empty within reach.
     Full,
     /// A rival is under way, or the window has just grown.
     Again,

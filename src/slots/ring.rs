@@ -381,3 +381,31 @@ impl Mask {
         word().map_or(0, |word: &AtomicU32| word.load(Ordering::Acquire))
     }
 }
+
+#[cfg(all(test, not(slotwise_loom)))]
+mod tests {
+    use super::*;
+    use crate::placement::Resources;
+    use crate::slots::{Place, Slot, State};
+
+    /// Wherever the search starts, and however many tops of the tree lie between.
+    #[test]
+    fn a_block_under_any_top_is_found() {
+        const BLOCKS: u32 = 100_000;
+        let need = Resources::new(10, 10);
+        for far in [6, 32_767, 32_768, 70_000, BLOCKS - 1] {
+            let (blocks, ring) = (Blocks::new(BLOCKS as usize), Ring::new(BLOCKS as usize));
+            let [near, far] = [5, far].map(|index| blocks.open(index));
+            let slot = Slot::default();
+            let stamp = slot.register(need, State::Ready);
+            let occupant = Occupant { slot: 0, epoch: stamp.epoch };
+            blocks.put(Place { block: far, at: 3 }, occupant, &slot);
+            ring.push(near, false);
+            ring.push(far, false);
+            for hash in (0..16).map(order::other) {
+                let found = ring.search(&blocks, Columns::of(&need), hash, Some);
+                assert_eq!(found.map(|find| find.occupant), Some(occupant), "{far:?}, {hash:x}");
+            }
+        }
+    }
+}

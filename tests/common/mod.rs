@@ -3,13 +3,16 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+mod start_line;
+
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use slotwise::{
     Config, Engine, Free, Request, Reservation, ReserveError, Resources, Verdict, WorkerInfo,
     WorkerSpec,
 };
+
+use start_line::StartLine;
 
 /// What a request needs, or a worker has: millicores and MiB.
 pub const fn r(cpu: u64, memory: u64) -> Resources {
@@ -124,20 +127,15 @@ pub fn refused<T: std::fmt::Debug>(answer: Result<T, ReserveError>) -> Verdict {
     error.verdict().unwrap_or_else(|| panic!("a refusal, not {error:?}"))
 }
 
-/// Runs `work` on `threads` threads that start together; their answers, by thread number. They wait for
-/// one another awake: at a barrier of the standard library whoever sleeps is woken milliseconds later, on
-/// the core of the last one, and short work is done one after the other.
+/// Runs `work` on `threads` threads that start together; their answers, by thread number.
 pub fn together<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let missing = AtomicUsize::new(threads);
+    let start = StartLine::new(threads);
     std::thread::scope(|scope| {
         let handles: Vec<_> = (0..threads)
             .map(|me| {
-                let (missing, work) = (&missing, &work);
+                let (start, work) = (&start, &work);
                 scope.spawn(move || {
-                    missing.fetch_sub(1, Ordering::AcqRel);
-                    while missing.load(Ordering::Acquire) > 0 {
-                        std::thread::yield_now();
-                    }
+                    start.wait();
                     work(me)
                 })
             })

@@ -2,10 +2,11 @@
 
 mod devices;
 mod foresight;
+#[path = "../common/start_line.rs"]
+mod start_line;
 mod terms;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use slotwise::{
@@ -14,6 +15,8 @@ use slotwise::{
     SpreadGroup, Terms, Ticket, Verdict, WorkerError, WorkerInfo, WorkerRef, WorkerSpec,
     WorkerUpdate,
 };
+
+use start_line::StartLine;
 
 /// What came of a step.
 pub type Got = BTreeMap<&'static str, String>;
@@ -459,14 +462,10 @@ impl Host {
             Request { id: id.as_bytes(), need, ..self.request(step, "", k, terms.as_ref()) }
         });
         let requests: Vec<Request<'_>> = made.collect();
-        let missing = AtomicUsize::new(requests.len());
+        let start = StartLine::new(requests.len());
         let results: Vec<_> = thread::scope(|scope| {
             let run = |request| {
-                // Awake: whoever sleeps until all are there comes after the others.
-                missing.fetch_sub(1, Ordering::AcqRel);
-                while missing.load(Ordering::Acquire) > 0 {
-                    thread::yield_now();
-                }
+                start.wait();
                 self.engine.reserve(request)
             };
             let threads: Vec<_> =

@@ -79,19 +79,22 @@ fn same(method: Method, nodes: &[Node], shapes: &[Shape], events: &[Event], chur
     }
 }
 
+/// The policies that only compare.
+const RULES: [Method; 6] = [
+    Method::Affinity,
+    Method::FirstFit,
+    Method::TightestFit,
+    Method::Spread,
+    Method::PowerOfTwo,
+    Method::DotProduct,
+];
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn rules_are_their_naive_twins((nodes, shapes, events) in events(), churn: bool) {
-        for method in [
-            Method::Affinity,
-            Method::FirstFit,
-            Method::TightestFit,
-            Method::Spread,
-            Method::PowerOfTwo,
-            Method::DotProduct,
-        ] {
+        for method in RULES {
             same(method, &nodes, &shapes, &events, churn);
         }
     }
@@ -174,17 +177,8 @@ fn a_kind_that_many_others_pushed_out_is_placed_all_the_same() {
 #[test]
 fn a_node_that_becomes_one_of_another_model_is_found_by_that() {
     let little = Tuning { values: 0, older: 0, looks: 0, sweep: 0, renewals: 0, ..Tuning::EXACT };
-    for method in [
-        Method::Affinity,
-        Method::FirstFit,
-        Method::TightestFit,
-        Method::Spread,
-        Method::PowerOfTwo,
-        Method::DotProduct,
-        Method::FgdSoFar,
-        Method::Adaptive(little),
-        Method::Adaptive(Tuning::EXACT),
-    ] {
+    let learning = [Method::FgdSoFar, Method::Adaptive(little), Method::Adaptive(Tuning::EXACT)];
+    for method in RULES.into_iter().chain(learning) {
         let node = |model| Node::new(9000, 100, 2, model).unwrap();
         let mut placer = Placer::new((0..40).map(|n| node(n % 2)).collect(), method);
         let bound = |model| Shape::new(1000, 1, 1, 500, ModelSet::of([model])).unwrap();
